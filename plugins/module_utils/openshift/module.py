@@ -1,0 +1,54 @@
+# Copyright (c) 2026, quayside.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module for a cluster has in common: options, check and diff mode, results and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+
+from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import Cluster, connect
+from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan, converge, diff
+
+State = TypeVar("State")
+
+
+class Subject(Protocol, Generic[State]):
+    """One subject of a cluster, made from a module's parameters; its constructor refuses what cannot be meant."""
+
+    def read(self, cluster: Cluster) -> State:
+        """The actual state, with the fewest requests there are."""
+
+    def plan(self, state: State) -> Plan:
+        """The changes that make it as wanted. Pure."""
+
+    def wait(self, cluster: Cluster, plan: Plan) -> dict[str, Any]:
+        """Wait until the cluster agrees; what the module returns beside ``plan.result``. Not called in check mode."""
+
+
+def run(subject: Callable[[Mapping[str, Any]], Subject[Any]], argument_spec: Mapping[str, Any], **options: Any) -> None:
+    """Run a module: its parameters make the subject, the subject reads, plans and waits; this applies in between."""
+    module = AnsibleModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True, **options)
+    changes: list[Change] = []
+    try:
+        wanted = subject(module.params)
+        with connect(module.params) as cluster:
+            outcome = converge(lambda: wanted.plan(wanted.read(cluster)), cluster.write, module.check_mode)
+            changes, result = outcome.changes, dict(outcome.plan.result)
+            for warning in outcome.plan.warnings:
+                module.warn(warning)
+            if not module.check_mode:
+                result.update(wanted.wait(cluster, outcome.plan))
+    except RegistryError as error:
+        module.fail_json(
+            msg=str(error),
+            **{"changed": bool(changes), "changes": [change.summary() for change in changes], **error.details},
+        )
+    if module._diff:
+        result["diff"] = diff(changes)
+    module.exit_json(changed=bool(changes), changes=[change.summary() for change in changes], **result)

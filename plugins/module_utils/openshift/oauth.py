@@ -1,0 +1,105 @@
+# Copyright (c) 2026, quayside.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User and password on OpenShift's OAuth server: log in for a token, and log out again.
+
+The login is the ``openshift`` package's. Its constructor passes an argument that current ``kubernetes`` no longer takes, and
+its logout revokes nothing (it names the token instead of the token object); both are put right here.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
+
+IMPORT_ERROR: str | None = None
+try:
+    import requests
+    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
+    from openshift.helper.userpassauth import OCPLoginConfiguration, OCPLoginException
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+    OCPLoginConfiguration = object
+
+
+class Login(OCPLoginConfiguration):  # type: ignore[misc]
+    """A session of one user. ``configuration`` is the Kubernetes client's, with the token; ``log_out`` ends the session."""
+
+    def __init__(self, auth: Mapping[str, Any], username: str, password: str) -> None:
+        # with user and password kubernetes.core looks for no other credentials; they are of no use to the API server
+        configuration = core_client._create_configuration({**auth, "username": username, "password": password})
+        configuration.username = configuration.password = None
+        # past the parent's own constructor, which current kubernetes refuses
+        super(OCPLoginConfiguration, self).__init__(host=configuration.host)
+        self.verify_ssl, self.ssl_ca_cert = configuration.verify_ssl, configuration.ssl_ca_cert
+        self.ocp_username, self.ocp_password = username, password
+        self.get_token()
+        del self.ocp_password
+        configuration.api_key = {"authorization": f"Bearer {self.token['access_token']}"}
+        self.configuration = configuration
+
+    def log_out(self) -> None:
+        """Delete the token's object. That it may still be accepted for two minutes is the API server's cache.
+
+        A failure is not one of the task's: the token ends by itself, after a day unless configured otherwise.
+        """
+        token = self.token["access_token"]
+        with contextlib.suppress(requests.RequestException):
+            requests.delete(
+                f"{self.host}/apis/oauth.openshift.io/v1/oauthaccesstokens/{token_object_name(token)}",
+                headers={"Authorization": f"Bearer {token}"},
+                verify=self.con_verify_ca,
+                timeout=30,
+            )
+
+
+def token_object_name(token: str) -> str:
+    """Name of the OAuthAccessToken object of a token: the hash of what follows ``sha256~`` (OpenShift 4.6 and newer)."""
+    prefix = "sha256~"
+    if not token.startswith(prefix):
+        return token
+    digest = hashlib.sha256(token[len(prefix) :].encode()).digest()
+    return prefix + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def log_in(auth: Mapping[str, Any], username: str, password: str) -> Login:
+    """Log in with kubernetes.core's connection settings (``host`` among them).
+
+    Raises RegistryError: wrong credentials, no OAuth server, untrusted certificate, unreachable.
+    """
+    if IMPORT_ERROR:
+        raise RegistryError(
+            "Logging in with username and password needs the Python packages openshift, requests and requests-oauthlib"
+            f" where this module runs. Install them with: pip install openshift requests-oauthlib. {IMPORT_ERROR}"
+        )
+    host = auth["host"]
+    try:
+        return Login(auth, username, password)
+    except OCPLoginException as error:
+        status = getattr(error, "req_info", {}).get("req_status_code")
+        if status == 401:
+            raise RegistryError(
+                f"The OAuth server of {host} does not accept username {username} with this password."
+            ) from error
+        if "OAuth API" in str(error):
+            raise RegistryError(
+                f"{host} offers no login with username and password (no OAuth server; HTTP status {status}): it is not"
+                " an OpenShift cluster or uses an external OIDC provider. Use api_key or kubeconfig."
+            ) from error
+        raise RegistryError(
+            f"The OAuth server of {host} could not log in username {username} (HTTP status {status})."
+            " The user's identity may be mapped to another user; see the OAuth server's log."
+        ) from error
+    except requests.exceptions.SSLError as error:
+        raise RegistryError(
+            f"The certificate of {host} or of its OAuth server could not be verified: {error}. Set ca_cert to a file with"
+            " the CA of the API server and the CA of the ingress (the OAuth server is behind the router)."
+        ) from error
+    except requests.RequestException as error:
+        raise RegistryError(f"The OAuth server of {host} cannot be reached: {error}.") from error

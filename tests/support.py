@@ -1,0 +1,28 @@
+"""Running a module of the collection in this process: as fast as a function call, with the module's own JSON answer."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from ansible.module_utils.testing import patch_module_args
+
+
+def run_module(name: str, *, check: bool = False, diff: bool = True, **params: Any) -> dict[str, Any]:
+    """The result of the module ``name`` as its process would print it. Options without a value (None) are left out."""
+    module = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{name}")
+    given = {key: value for key, value in params.items() if value is not None}
+    given.update(_ansible_check_mode=check, _ansible_diff=diff, _ansible_remote_tmp="/tmp")
+    output = io.StringIO()
+    with patch_module_args(given), redirect_stdout(output), redirect_stderr(io.StringIO()):
+        try:
+            module.main()
+        except SystemExit:
+            pass
+        else:
+            raise AssertionError(f"{name} ended without a result")
+    result: dict[str, Any] = json.loads(output.getvalue().splitlines()[-1])
+    return result
