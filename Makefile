@@ -1,0 +1,51 @@
+# Everything a fresh machine needs is a prerequisite here: `make demo` and `make test` do all the set-up.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+export PYTHONPATH := tests
+
+.PHONY: help demo test lint bench matrix world world-down clean setup
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## the main job in the embedded world: expose, trust, build, push, twice
+	@$(PY) -m world exec -- $(PY) tests/demo.py
+
+test: setup ## every test; ends with one line of counts
+	@$(PY) tests/run.py
+
+lint: $(VENV)/.ready ## formatters, linters, types, ansible-test sanity
+	@$(PY) -m pytest tests/quality
+
+bench: setup ## side by side with what people use otherwise; writes build/bench.json
+	@$(PY) -m world exec -- $(PY) -m bench
+
+matrix: setup ## units, sanity and a smoke of the world, from the oldest to the newest ansible-core
+	@$(BIN)/nox
+
+world: setup ## a world that stays: prints how to reach it
+	@$(PY) -m world up
+
+world-down: $(VENV)/.ready ## end it
+	@$(PY) -m world down
+
+clean: ## remove what was made here (not the control plane's cache)
+	rm -rf build $(VENV)
+
+setup: $(VENV)/.ready build/.tools
+	@$(PY) -m world build
+
+$(VENV)/.ready: tests/requirements.txt
+	@echo "Python packages into $(VENV): usually one to two minutes the first time."
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(PY) -r tests/requirements.txt
+	@touch $@
+
+build/.tools:
+	@mkdir -p build
+	@sh tests/tools.sh
+	@touch $@
