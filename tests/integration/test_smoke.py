@@ -1,0 +1,1 @@
+"""The first journey once, and once more: what every supported ansible-core must be able to do."""
