@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 export PYTHONPATH := tests
 
-.PHONY: help demo test lint bench matrix world world-down clean setup
+.PHONY: help demo test lint bench matrix world world-shell world-down clean setup
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ matrix: setup ## units, sanity and a smoke of the world, from the oldest to the 
 
 world: setup ## a world that stays: prints how to reach it
 	@$(PY) -m world up
+
+world-shell: $(VENV)/.ready ## a shell inside it
+	@$(PY) -m world shell
 
 world-down: $(VENV)/.ready ## end it
 	@$(PY) -m world down

@@ -1,8 +1,4 @@
-"""Units, sanity and a smoke of the world, for every supported ansible-core and every interpreter found.
-
-nox                     all of it
-nox -s ends             only the oldest ansible-core on its oldest interpreter and the newest on its newest
-"""
+"""Units, sanity and a smoke of the world, for every supported ansible-core and every interpreter found."""
 
 from __future__ import annotations
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from world.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTIONS = ROOT / "build" / "collections"
@@ -23,3 +30,21 @@ def _install_collection_loader() -> None:
 
 
 _install_collection_loader()
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """A cluster that is there for all tests; each uses projects of its own and puts back what it changes."""
+    from world.world import World
+
+    with World() as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_world() -> Iterator[World]:
+    """A cluster nobody has touched, beside the other one."""
+    from world.world import World
+
+    with World(name="fresh", address="127.0.0.12") as running:
+        yield running

@@ -8,7 +8,9 @@ import json
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
+from kubernetes.client import Configuration
 
 
 def run_module(name: str, *, check: bool = False, diff: bool = True, **params: Any) -> dict[str, Any]:
@@ -16,6 +18,8 @@ def run_module(name: str, *, check: bool = False, diff: bool = True, **params: A
     module = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{name}")
     given = {key: value for key, value in params.items() if value is not None}
     given.update(_ansible_check_mode=check, _ansible_diff=diff, _ansible_remote_tmp="/tmp")
+    warnings._global_warnings.clear()  # one process, many modules
+    Configuration.set_default(None)  # where kubernetes keeps the kubeconfig that the process loaded last
     output = io.StringIO()
     with patch_module_args(given), redirect_stdout(output), redirect_stderr(io.StringIO()):
         try:
@@ -25,4 +29,6 @@ def run_module(name: str, *, check: bool = False, diff: bool = True, **params: A
         else:
             raise AssertionError(f"{name} ended without a result")
     result: dict[str, Any] = json.loads(output.getvalue().splitlines()[-1])
+    if "warnings" in result:
+        result["warnings"] = [item["event"]["msg"] for item in result["warnings"]]
     return result

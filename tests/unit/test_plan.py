@@ -54,6 +54,21 @@ def test_check_mode_writes_nothing_and_reports_the_same_changes() -> None:
     assert converge(lambda: plan, written.append, check_mode=False).changes == predicted.changes
 
 
+def test_changes_are_reported_in_the_order_of_the_plan() -> None:
+    last = threading.Event()
+
+    def write(item: Change) -> None:
+        if item.name == "b":
+            last.set()
+        elif item.stage == 0:
+            assert last.wait(5)
+
+    changes = [change("z", 1), change("a"), change("b")]
+    predicted = converge(lambda: Plan(list(changes)), write, check_mode=True).changes
+    assert [item.name for item in predicted] == ["a", "b", "z"]
+    assert converge(lambda: Plan(list(changes)), write, check_mode=False).changes == predicted
+
+
 def test_a_conflict_is_planned_anew() -> None:
     answers = [Conflict("someone else"), None]
     plans = iter([Plan([change("a")]), Plan([change("b")])])

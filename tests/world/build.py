@@ -111,7 +111,7 @@ def ensure() -> Binaries:
 
 def cache_folder() -> Path:
     """Where this version of everything is kept: a change of versions, sources or files makes another folder."""
-    recipe = [(SOURCE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go")]
+    recipe = [path.read_bytes() for path in sorted(SOURCE.iterdir())]
     recipe.append(json.dumps([REGISTRY_MODULE, CRDS]).encode())
     digest = hashlib.sha256(b"\0".join(recipe)).hexdigest()[:12]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -56,6 +56,7 @@ class ControlPlane:
     crds: files to apply at start; None for all that the cache holds, () for a cluster that is not OpenShift.
     policy: whether OpenShift's bootstrap roles and bindings are applied.
     token_webhook: who knows the tokens that this API server did not issue (the OAuth server); may be started later.
+    oauth_metadata: the document that the API server answers at /.well-known/oauth-authorization-server.
     audit_log: a file that gets a line of JSON (audit.k8s.io/v1 Event, level Metadata) for every completed request.
 
     Attributes: url; ca (PEM of the API server's authority, also in every kube-root-ca.crt); authority (signs client
@@ -75,6 +76,7 @@ class ControlPlane:
         policy: bool = True,
         token_webhook: TokenWebhook | None = None,
         audit_log: Path | None = None,
+        oauth_metadata: Path | None = None,
     ) -> None:
         self.directory = directory.absolute()
         self.address = address
@@ -83,6 +85,10 @@ class ControlPlane:
         self._crds = crds
         self._policy = policy
         self._token_webhook = token_webhook
+        # Half the garbage for a little more work: it would take 120 MB more by default.
+        self._environment = {"GOGC": "50"}
+        if oauth_metadata:
+            self._environment["OAUTH_METADATA"] = str(oauth_metadata.absolute())
         self._audit_log = audit_log.absolute() if audit_log else None
         self._names = ["kubernetes.default.svc", "kubernetes.default", "kubernetes", "localhost", address, *names]
         self._pki = self.directory / "pki"
@@ -106,6 +112,10 @@ class ControlPlane:
             self.url, self._pki / "ca.crt", certificate=self._pki / "world.crt", key=self._pki / "world.key"
         )
 
+    def world_credentials(self) -> tuple[Path, Path, Path]:
+        """CA, client certificate and key of the world's own client."""
+        return self._pki / "ca.crt", self._pki / "world.crt", self._pki / "world.key"
+
     def start(self, timeout: float = 60) -> None:
         """Start everything; returns when it is ready and roles and definitions are in place.
 
@@ -114,9 +124,8 @@ class ControlPlane:
         binaries = build.ensure()
         etcd_flags, etcd_url = self._etcd_flags()
         etcd = self._process("etcd", [*binaries.etcd, *etcd_flags])
-        # Half the garbage for a little more work: it would take 120 MB more by default.
-        apiserver_argv = [*binaries.kube_apiserver, *self._apiserver_flags(etcd_url)]
-        apiserver = self._process("kube-apiserver", apiserver_argv, {"GOGC": "50"})
+        flags = self._apiserver_flags(etcd_url)
+        apiserver = self._process("kube-apiserver", [*binaries.kube_apiserver, *flags], self._environment)
         controllers = self._process(
             "kube-controller-manager", [*binaries.kube_controller_manager, *self._controller_manager_flags()]
         )
@@ -226,7 +235,7 @@ class ControlPlane:
 
     def _etcd_flags(self) -> tuple[list[str], str]:
         """The flags, and the URL that clients use."""
-        client, peer = (f"http://{self.address}:{port}" for port in _free_ports(self.address, 2))
+        client, peer = (f"http://{self.address}:{port}" for port in free_ports(self.address, 2))
         return [
             f"--data-dir={self.directory / 'etcd'}",
             f"--listen-client-urls={client}",
@@ -314,9 +323,9 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _free_ports(address: str, count: int) -> list[int]:
+def free_ports(address: str, count: int) -> list[int]:
     """Ports nothing listens on; all are bound before any is let go, so that they differ."""
-    sockets = [socket.create_server((address, 0)) for _ in range(count)]
+    sockets = [socket.create_server((address, 0)) for _number in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
         each.close()

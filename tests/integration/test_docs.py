@@ -1,0 +1,36 @@
+"""The playbooks in the guides run as they stand there, and change nothing the second time."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from playbooks import environment, run_playbook
+from staging import ROOT
+from world.world import World
+
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("docs")
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_guide(guide: Path, world: World, home: Path) -> None:
+    env = environment(world.admin_kubeconfig, home)
+    certificate, key = world.certificate_for("registry.example.com")
+    (home / "registry.example.com.crt").write_text(certificate)
+    (home / "registry.example.com.key").write_text(key)
+    playbooks = re.findall(r"^```yaml\n(.*?)^```", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert playbooks
+    for number, text in enumerate(playbooks):
+        playbook = home / f"{guide.stem}-{number}.yml"
+        playbook.write_text(text)
+        for expected in ("changes something or nothing", "changes nothing"):
+            run = run_playbook(playbook, env)
+            assert run.status == 0, f"{guide.name}, playbook {number + 1}: {run.output}"
+            assert expected == "changes something or nothing" or run.changed == 0, run.changes

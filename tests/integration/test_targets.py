@@ -1,0 +1,56 @@
+"""Every module's target (``tests/integration/targets``) and every module's documented examples, run as playbooks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from playbooks import environment, run_playbook
+from staging import ROOT
+from world.world import World
+
+TARGETS = sorted(folder.name for folder in (ROOT / "tests/integration/targets").iterdir())
+MODULES = sorted(file.stem for file in (ROOT / "plugins/modules").glob("*.py"))
+
+
+def play(tmp_path: Path, **content: object) -> Path:
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, **content}]))
+    return playbook
+
+
+def test_every_module_and_role_has_a_target() -> None:
+    roles = {folder.name for folder in (ROOT / "roles").iterdir()}
+    assert set(TARGETS) == set(MODULES) | roles
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_target(target: str, world: World, tmp_path: Path) -> None:
+    env = {**environment(world.admin_kubeconfig, tmp_path), "K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
+    facts = {
+        "target_directory": str(tmp_path),
+        "registry_host": world.registry_host,
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+    }
+    playbook = play(tmp_path, roles=[str(ROOT / "tests/integration/targets" / target)], vars=facts)
+    run = run_playbook(playbook, env, inventory=Path("localhost,"), show=True)
+    assert run.status == 0
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_documented_examples_run(module: str, world: World, tmp_path: Path) -> None:
+    source = (ROOT / "plugins/modules" / f"{module}.py").read_text(encoding="utf-8")
+    scope: dict[str, str] = {}
+    start = source.index('EXAMPLES = r"""')
+    exec(source[start : source.index('"""', start + 20) + 3], scope)
+    tasks = yaml.safe_load(scope["EXAMPLES"])
+    env = {**environment(world.admin_kubeconfig, tmp_path), "K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
+    for name, (certificate, key) in {"registry.example.com": world.certificate_for("registry.example.com")}.items():
+        (tmp_path / f"{name}.crt").write_text(certificate)
+        (tmp_path / f"{name}.key").write_text(key)
+    playbook = play(tmp_path, tasks=tasks, vars={"ansible_python_interpreter": "{{ ansible_playbook_python }}"})
+    run = run_playbook(playbook, env, inventory=Path("localhost,"), show=True)
+    assert run.status == 0
