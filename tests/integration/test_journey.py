@@ -38,8 +38,10 @@ def test_site_is_predicted_done_repeated_and_rotated(fresh_world: World, tmp_pat
     assert not auth_file.exists()
     done = run_playbook("quayside.registry.site", env, *login, "--diff")
     assert done.status == 0, done.output
-    assert predicted.changes == [change for change in done.changes if change["kind"] != "Image"]
     assert done.changes
+    # two tasks see in check mode that the project is missing; the image is pushed by the proof, which needs the real thing
+    seen_once = [change for index, change in enumerate(predicted.changes) if change not in predicted.changes[:index]]
+    assert seen_once == [change for change in done.changes if change["kind"] != "Image"]
     again = run_playbook("quayside.registry.site", env, *login)
     assert (again.status, again.changed, again.changes) == (0, 0, [])
 
