@@ -51,7 +51,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, World() as world:
         folder = Path(temporary)
         host = world.registry_host
-        env = environment(world.admin_kubeconfig, folder)
+        # only what changes is shown
+        env = {**environment(world.admin_kubeconfig, folder), "ANSIBLE_DISPLAY_OK_HOSTS": "false"}
         auth_file = folder / "builder.json"
         print(f"  ready after {time.monotonic() - started:.0f} s: API server {world.url}, registry will be {host}")
 
@@ -98,7 +99,7 @@ def main() -> None:
     print(
         f"""  site.yml changed {first.changed} things, and the second time nothing.
   Now there are: the route {host},
-  its CA in /etc/containers/certs.d and /etc/docker/certs.d, the project demo with a builder that may push and a puller
+  its CA in /etc/containers/certs.d and /etc/docker/certs.d, the project demo with a pusher that may push and a puller
   that may pull, and the builder's login in an auth file, renewed before it expires.
 
   Next, on a cluster of your own:

@@ -5,12 +5,23 @@ from __future__ import annotations
 import importlib
 import io
 import json
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from ansible.module_utils.common import warnings
-from ansible.module_utils.testing import patch_module_args
 from kubernetes.client import Configuration
+
+try:
+    from ansible.module_utils.testing import patch_module_args
+except ImportError:  # ansible-core before 2.19
+    from ansible.module_utils import basic
+
+    @contextmanager
+    def patch_module_args(args: dict[str, Any] | None = None) -> Iterator[None]:
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
+        yield
+        basic._ANSIBLE_ARGS = None
 
 
 def run_module(name: str, *, check: bool = False, diff: bool = True, **params: Any) -> dict[str, Any]:
@@ -30,5 +41,6 @@ def run_module(name: str, *, check: bool = False, diff: bool = True, **params: A
             raise AssertionError(f"{name} ended without a result")
     result: dict[str, Any] = json.loads(output.getvalue().splitlines()[-1])
     if "warnings" in result:
-        result["warnings"] = [item["event"]["msg"] for item in result["warnings"]]
+        # ansible-core 2.19 and newer give events, older ones text
+        result["warnings"] = [item if isinstance(item, str) else item["event"]["msg"] for item in result["warnings"]]
     return result

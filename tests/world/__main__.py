@@ -29,18 +29,19 @@ def serve(name: str, state: Path) -> None:
 
     # SIGTERM ends the wait below, so that everything is put away
     signal.signal(signal.SIGTERM, lambda *_args: sys.exit(0))
-    with World(name) as world:
-        description = {"pid": os.getpid(), **world.describe()}
-        if not sandbox.inside():
-            description["proxy"] = sandbox.NAMES.proxy()
-        partial = state.with_suffix(".partial")
-        partial.touch(0o600)
-        partial.write_text(json.dumps(description))
-        partial.rename(state)
-        try:
+    try:
+        with World(name) as world:
+            description = {"pid": os.getpid(), **world.describe()}
+            if not sandbox.inside():
+                description["proxy"] = sandbox.NAMES.proxy()
+            partial = state.with_suffix(".partial")
+            partial.touch(0o600)
+            partial.write_text(json.dumps(description))
+            partial.rename(state)
             signal.pause()
-        finally:
-            state.unlink(missing_ok=True)
+    finally:
+        # last: `down` takes it for the end of everything
+        state.unlink(missing_ok=True)
 
 
 def running() -> dict[str, object] | None:

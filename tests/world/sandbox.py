@@ -67,6 +67,8 @@ def furnish(command: Sequence[str]) -> None:
     with socket.socket() as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH", b"lo", _IFF_UP_RUNNING))
     _mount("-t", "tmpfs", "tmpfs", "/run")
+    # podman keeps its locks there, which another user of the machine could not share
+    _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm")
     etc = SCRATCH / "etc"
     etc.mkdir(parents=True)
     # what this user may not read (shadow) is not needed either
@@ -84,8 +86,6 @@ def furnish(command: Sequence[str]) -> None:
         **os.environ,
         INSIDE: "1",
         "CONTAINERS_STORAGE_CONF": "/etc/containers/storage.conf",
-        # podman is root already and shall not look for further user ids
-        "_CONTAINERS_USERNS_CONFIGURED": "1",
     }
     environment.pop("XDG_RUNTIME_DIR", None)
     os.execvpe(command[0], list(command), environment)

@@ -47,7 +47,8 @@ class Server:
 
             do_POST = do_GET
 
-            def log_message(self, *_: object) -> None: ...
+            def log_message(self, *_arguments: object) -> None:
+                """Silence."""
 
         self._httpd = ThreadingHTTPServer((ADDRESS, 0), Handler)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -104,15 +105,13 @@ def client(plane: ControlPlane, user: str, *groups: str) -> ApiClient:
 def client_of(kubeconfig: Path) -> ApiClient:
     config = yaml.safe_load(kubeconfig.read_text())
     credentials, cluster = config["users"][0]["user"], config["clusters"][0]["cluster"]
-    files = {}
-    for key in ("client-certificate-data", "client-key-data"):
-        files[key] = kubeconfig.with_suffix(f".{key}")
-        files[key].write_bytes(base64.b64decode(credentials.get(key, "")))
+    certificate, key_file = kubeconfig.with_suffix(".crt"), kubeconfig.with_suffix(".key")
+    for file, key in ((certificate, "client-certificate-data"), (key_file, "client-key-data")):
+        file.write_bytes(base64.b64decode(credentials.get(key, "")))
     ca = kubeconfig.with_suffix(".ca")
     ca.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     if "token" in credentials:
         return ApiClient(cluster["server"], ca, token=credentials["token"])
-    certificate, key_file = files.values()
     return ApiClient(cluster["server"], ca, certificate=certificate, key=key_file)
 
 

@@ -244,8 +244,11 @@ class ImageRegistryOperator(Controller):
                 (default if name == "default-route" else others).append(ingress["host"])
         self.hosts = default + sorted(set(others))
         self.internal_host = INTERNAL_HOST if internal else ""
-        status = {"externalRegistryHostnames": self.hosts or None, "imageStreamImportMode": "Legacy",
-                  "internalRegistryHostname": self.internal_host or None}  # fmt: skip
+        # imageStreamImportMode, which the operator also writes, is not in the default feature set's CRD.
+        status = {
+            "externalRegistryHostnames": self.hosts or None,
+            "internalRegistryHostname": self.internal_host or None,
+        }
         old = image.get("status") or {}
         if any(old.get(key) != value for key, value in status.items()):
             await self.kube.patch(f"{IMAGES}/cluster/status", {"status": status})

@@ -166,7 +166,7 @@ class OAuthServer:
         return self._user(name)
 
     def _verified(self, header: str) -> str | None:
-        scheme, _rest, value = header.partition(" ")
+        scheme, _separator, value = header.partition(" ")
         if scheme.lower() != "basic":
             return None
         try:
@@ -235,7 +235,7 @@ class OAuthServer:
     def _client(self, request: web.BaseRequest, form: Mapping[str, str]) -> Object:
         header = request.headers.get("Authorization", "")
         if header.lower().startswith("basic "):
-            name, _rest, secret = base64.b64decode(header[6:]).decode().partition(":")
+            name, _separator, secret = base64.b64decode(header[6:]).decode().partition(":")
         elif "client_id" in form and "client_secret" in form:
             name, secret = form["client_id"], form["client_secret"]
         else:

@@ -112,7 +112,7 @@ class Registry:
         caller, mount = await self.access.check(request, name)
         if len(name.split("/")) != 2:
             raise error(404, "NAME_UNKNOWN", "repository name not known to registry")
-        namespace, _rest, stream = name.partition("/")
+        namespace, _separator, stream = name.partition("/")
         if request.method == "DELETE" and not rest.startswith("uploads/"):
             raise error(405, "UNSUPPORTED", "The operation is unsupported.")
         if what == "tags":

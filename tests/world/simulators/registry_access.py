@@ -20,6 +20,7 @@ from .projects import allowed
 from .resource import Caller
 
 ANONYMOUS = "anonymous"
+JSON = {"Content-Type": "application/json"}
 HEADERS = {"Docker-Distribution-Api-Version": "registry/2.0", "X-Registry-Supports-Signatures": "1"}
 REPOSITORY_ACTIONS = {"GET": ["pull"], "HEAD": ["pull"], "DELETE": ["delete"]}
 VERBS = {"pull": "get", "push": "update"}
@@ -56,9 +57,7 @@ def error(
         entry["detail"] = detail
     # Go writes no blanks into JSON, and ends it with a line feed.
     text = json.dumps({"errors": [entry]}, separators=(",", ":")) + "\n"
-    return Refused(
-        web.Response(status=status, text=text, content_type="application/json", headers={**HEADERS, **(headers or {})})
-    )
+    return Refused(web.Response(status=status, body=text.encode(), headers={**JSON, **HEADERS, **(headers or {})}))
 
 
 class Access:
@@ -79,7 +78,7 @@ class Access:
     async def token(self, request: web.BaseRequest) -> web.Response:
         """/openshift/token: the very token that came as the password; `anonymous` without credentials."""
         for scope in request.query.getall("scope", []):
-            kind, _rest, rest = scope.partition(":")
+            kind, _separator, rest = scope.partition(":")
             name = rest.rpartition(":")[0]
             if kind == "repository" and len(name.split("/")) != 2:
                 text = f'repository name "{name}" invalid: it must be of the format <project>/<name>'
@@ -121,7 +120,7 @@ class Access:
             return await allowed(self.kube, caller, "list", GROUP, "imagestreams")
         if record.action == "delete":
             return await allowed(self.kube, caller, "delete", GROUP, "images")
-        namespace, _rest, name = record.name.partition("/")
+        namespace, _separator, name = record.name.partition("/")
         verb = VERBS[record.action]
         return await allowed(self.kube, caller, verb, GROUP, "imagestreams", namespace, "layers", name)
 
@@ -136,7 +135,7 @@ def _records(request: web.BaseRequest, repository: str) -> list[Record]:
 
 
 def _credential(header: str) -> str | None:
-    scheme, _rest, value = header.partition(" ")
+    scheme, _separator, value = header.partition(" ")
     if scheme.lower() == "bearer":
         return value
     if scheme.lower() != "basic":

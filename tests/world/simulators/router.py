@@ -119,19 +119,20 @@ class Router(Controller):
         oldest_first = sorted(
             self.routes.objects.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0])
         )
-        for _key, route in oldest_first:
-            if not route["spec"].get("host"):
-                await self._generate_host(route)
-                continue
-            admitted = _admitted(route)
-            if not self.admit and admitted is None:
-                continue
-            host = route["spec"]["host"].lower()
-            holder = claimed.setdefault(host, route)
-            await self._write(route, holder)
+        seen = [route for _key, route in oldest_first if route["spec"].get("host")]
+        if not self.admit:
+            seen = [route for route in seen if _is_judged(route)]
+        for route in seen:
+            claimed.setdefault(route["spec"]["host"].lower(), route)
+        # A host answers before its route's status says so: whoever waited for the status shall not meet a 503.
         self._by_host = claimed
         for host in claimed:
             self.publish(host)
+        for route in seen:
+            await self._write(route, claimed[route["spec"]["host"].lower()])
+        for _key, route in oldest_first:
+            if not route["spec"].get("host"):
+                await self._generate_host(route)
 
     async def _generate_host(self, route: Object) -> None:
         metadata = route["metadata"]
@@ -163,9 +164,8 @@ def _claim(route: Object, holder: Object) -> str:
     return f"route {holder['metadata']['name']} already exposes {host} and is older"
 
 
-def _admitted(route: Object) -> str | None:
-    ingress = (route.get("status") or {}).get("ingress") or []
-    return str(ingress[0]["conditions"][0]["status"]) if ingress else None
+def _is_judged(route: Object) -> bool:
+    return bool((route.get("status") or {}).get("ingress"))
 
 
 def _same(one: Object, other: Object) -> bool:

@@ -209,7 +209,7 @@ def _terms(text: str) -> list[str]:
 def _split(term: str) -> tuple[str, str, str]:
     for operator, meaning in (("!=", "!="), ("==", "="), ("=", "=")):
         if operator in term:
-            name, _rest, value = term.partition(operator)
+            name, _separator, value = term.partition(operator)
             return name.strip(), meaning, value.strip()
     return term, "", ""
 
@@ -217,7 +217,7 @@ def _split(term: str) -> tuple[str, str, str]:
 def _label_check(term: str) -> Callable[[Object], bool]:
     for word, wanted in ((" notin ", False), (" in ", True)):
         if word in term:
-            name, _rest, rest = term.partition(word)
+            name, _separator, rest = term.partition(word)
             values = [value.strip() for value in rest.strip(" ()").split(",")]
             return lambda item: (_labels(item).get(name.strip()) in values) == wanted
     name, operator, value = _split(term)
