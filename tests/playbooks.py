@@ -45,6 +45,12 @@ class Run:
         """What the modules of this collection changed, or in check mode would have."""
         return [change for _task, _host, result in self.results for change in result.get("changes", [])]
 
+    @property
+    def failures(self) -> list[str]:
+        """What the failed tasks said; all of the output where no task was run."""
+        failed = [f"{task}: {result.get('msg')}" for task, _host, result in self.results if result.get("failed")]
+        return failed or ([] if self.status == 0 else [self.output])
+
 
 def run_playbook(
     playbook: str | Path,
