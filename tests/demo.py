@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from playbooks import environment, run_playbook
+from world.existing import ExistingCluster, wanted
 from world.images import tiny_image
 from world.world import World
 
@@ -37,7 +38,7 @@ def prove(sentence: str, command: list[str], refused: str = "") -> None:
         sys.exit(1)
 
 
-def login_of(world: World, namespace: str, name: str, file: Path) -> Path:
+def login_of(world: World | ExistingCluster, namespace: str, name: str, file: Path) -> Path:
     """An auth file with a token of a service account, to try what that account may not do."""
     auth = base64.b64encode(f"{name}:{world.service_account_token(namespace, name)}".encode()).decode()
     file.touch(0o600)
@@ -47,8 +48,11 @@ def login_of(world: World, namespace: str, name: str, file: Path) -> Path:
 
 def main() -> None:
     started = time.monotonic()
-    say("A world: a real API server and registry, a router whose certificate nothing trusts yet")
-    with tempfile.TemporaryDirectory() as temporary, World() as world:
+    if wanted():
+        say("The cluster of your kubeconfig")
+    else:
+        say("A world: a real API server and registry, a router whose certificate nothing trusts yet")
+    with tempfile.TemporaryDirectory() as temporary, ExistingCluster() if wanted() else World() as world:
         folder = Path(temporary)
         host = world.registry_host
         # only what changes is shown

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build, sandbox
+from . import build, existing, sandbox
 
 STATE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quayside-registry" / "running"
 
@@ -124,7 +124,8 @@ def main() -> int:
     arguments = parser.parse_args()
     rest = [part for index, part in enumerate(arguments.rest) if index or part != "--"]
     if arguments.verb == "build":
-        build.ensure()
+        if not existing.wanted():
+            build.ensure()
     elif arguments.verb == "exec":
         sandbox.execute(rest)
     elif arguments.verb == "inside":

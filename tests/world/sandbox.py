@@ -19,6 +19,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import existing
+
 INSIDE = "QUAYSIDE_SANDBOX"
 WITHOUT_NAMESPACES = "QUAYSIDE_NO_NAMESPACES"
 ENTER = ["unshare", "--map-root-user", "--mount", "--net", "--"]
@@ -52,7 +54,7 @@ def available() -> bool:
 
 def execute(command: Sequence[str]) -> None:
     """Become the command, in a new sandbox, or as it is when already in one or where there can be none."""
-    if inside():
+    if inside() or existing.wanted():
         os.execvp(command[0], list(command))
     if not available():
         print(
@@ -97,7 +99,7 @@ def join(pid: int, command: Sequence[str], kubeconfig: str) -> None:
         entry.split("=", 1) for entry in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in entry
     )
     environment["KUBECONFIG"] = kubeconfig
-    enter = ["nsenter", "--target", str(pid), "--user", "--mount", "--net", "--preserve-credentials", "--"]
+    enter = ["nsenter", "--target", str(pid), "--user", "--mount", "--net", "--preserve-credentials", f"--wd={Path.cwd()}"]
     os.execvpe(enter[0], [*enter, *command], environment)
 
 
