@@ -39,13 +39,3 @@ attributes:
     support: full
     description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
 """
-
-    CLUSTER = r"""
-options: {}
-attributes:
-  action_group:
-    support: full
-    description: Use C(group/quayside.registry.cluster) in C(module_defaults) to set the connection options of all modules for clusters.
-    membership:
-      - quayside.registry.cluster
-"""

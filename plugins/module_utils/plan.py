@@ -108,6 +108,8 @@ def _apply_stage(
     changes: Sequence[Change], write: Callable[[Change], Any], done: list[Change], workers: int
 ) -> list[BaseException]:
     failures: list[BaseException] = []
+    order = {id(change): number for number, change in enumerate(changes)}
+    begin = len(done)
     waiting = list(reversed(changes))
     running: dict[Future[Any], Change] = {}
     with ThreadPoolExecutor(max_workers=max(1, min(workers, len(changes)))) as pool:
@@ -123,6 +125,9 @@ def _apply_stage(
                     done.append(change)
                 else:
                     failures.append(error)
+    done[begin:] = sorted(
+        done[begin:], key=lambda change: order[id(change)]
+    )  # as the plan (and so check mode) lists them
     return failures
 
 
@@ -148,6 +153,7 @@ def converge(
     done: list[Change] = []
     for attempt in range(1, ATTEMPTS + 1):
         plan = make_plan()
+        plan.changes.sort(key=lambda change: change.stage)
         if check_mode:
             return Outcome(plan.changes, plan)
         try:
@@ -156,7 +162,7 @@ def converge(
         except Conflict as conflict:
             if attempt == ATTEMPTS:
                 raise RegistryError(
-                    f"{conflict} This happened {ATTEMPTS} times in a row: something else keeps writing the same object.",
+                    f"{conflict} This happened {ATTEMPTS} times in a row.",
                     _progress(done),
                 ) from conflict
             pause(0.05 * attempt)

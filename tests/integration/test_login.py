@@ -104,6 +104,22 @@ def test_it_is_that_user_who_writes(world: World, given: list[str]) -> None:
     assert given[0] not in str(result) and world.password("developer") not in str(result)
 
 
+def test_an_administrator_acts_as_another_user_with_all_his_groups(world: World) -> None:
+    groups = ["system:authenticated", "system:authenticated:oauth"]  # only the second may request projects
+    with new_project(world, "by-impersonation"):
+        result = run_module(
+            "service_accounts",
+            service_accounts=[{"name": "ci", "namespace": "by-impersonation"}],
+            create_projects=True,
+            kubeconfig=str(world.admin_kubeconfig),
+            impersonate_user="developer",
+            impersonate_groups=groups,
+        )
+        assert summaries(result)[0] == "create ProjectRequest by-impersonation"
+        project = world.plane.admin.request("GET", "/api/v1/namespaces/by-impersonation")
+        assert project["metadata"]["annotations"]["openshift.io/requester"] == "developer"
+
+
 def test_a_failing_task_logs_out(log_in: Login, world: World, given: list[str]) -> None:
     missing = [{"name": "ci", "namespace": "no-such-project"}]
     assert log_in(service_accounts=missing)["failed"]

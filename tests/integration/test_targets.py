@@ -18,7 +18,7 @@ MODULES = sorted(file.stem for file in (ROOT / "plugins/modules").glob("*.py"))
 
 def play(tmp_path: Path, **content: object) -> Path:
     playbook = tmp_path / "playbook.yml"
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, **content}]))
+    playbook.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, **content}]))
     return playbook
 
 

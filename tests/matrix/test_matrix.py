@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from staging import ROOT
 
 NOX = Path(sys.executable).with_name("nox")

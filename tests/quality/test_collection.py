@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from staging import ROOT
 
 BIN = Path(sys.executable).parent

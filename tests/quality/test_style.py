@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from staging import ROOT
 
 COLLECTION = "build/collections/ansible_collections/quayside/registry"

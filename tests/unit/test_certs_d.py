@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -289,3 +290,16 @@ def test_a_file_in_the_way_is_named(host: Host) -> None:
         result = host.run({"host": HOST, "ca_certificates": CA}, check=check)
         assert "is not a folder" in result["msg"]
     assert list(host.files()) == ["containers/certs.d"]
+
+
+def test_a_file_that_is_a_mount_point(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_path: Path, _target: Path) -> Path:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    host.put("docker/daemon.json", "{}")
+    monkeypatch.setattr(Path, "replace", busy)
+    result = host.run({"host": HOST, "insecure": True}, clients=["docker"])
+    assert result["msg"].endswith("daemon.json. It is a mount point of its own: set unsafe_writes to write into it.")
+    assert host.files() == {"docker/daemon.json": "{}"}
+    host.converge({"host": HOST, "insecure": True}, clients=["docker"], unsafe_writes=True)
+    assert json.loads(host.files()["docker/daemon.json"]) == {"insecure-registries": [HOST]}

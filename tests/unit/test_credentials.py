@@ -156,6 +156,17 @@ def test_when_a_bound_token_is_renewed(token: str, options: dict[str, Any], expe
     assert (reason is None) if expected is None else (reason is not None and expected in reason)
 
 
+def test_a_token_of_less_life_than_asked_for_is_warned_of() -> None:
+    entry = source(service_account=ACCOUNT)
+    assert credentials.too_short(entry, NOW + 86400, NOW) == ""
+    assert credentials.too_short(entry, None, NOW) == ""
+    assert credentials.too_short(entry, NOW + 3600, NOW) == (
+        "The token of service account demo/builder lives for 3600 seconds only (asked for: 86400), so that every run makes a"
+        " new one: set renew_before to less."
+    )
+    assert credentials.too_short({**entry, "renew_before": 600}, NOW + 3600, NOW) == ""
+
+
 def test_the_token_of_a_secret_is_known_by_its_name() -> None:
     account = {**ACCOUNT, "kind": "secret", "secret_name": "builder-token"}
     kept = {"sub": SUBJECT, "kubernetes.io/serviceaccount/secret.name": "builder-token"}

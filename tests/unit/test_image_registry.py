@@ -370,6 +370,13 @@ def test_hosts_that_go_are_predicted():
     assert (removed["hosts"], removed["default_host"], removed["routes"]) == ([], None, [])
 
 
+def test_an_entry_that_somebody_gave_the_default_routes_name_is_purged_and_the_default_route_stays():
+    there = state(config(defaultRoute=True, routes=[{"name": "default-route"}]), [route("default-route", DEFAULT_HOST)])
+    planned = plan(there, routes=[], purge_routes=True)
+    assert patch(planned) == {"routes": []}
+    assert planned.result["hosts"] == [DEFAULT_HOST]
+
+
 def test_what_stays_is_returned():
     there = state(config(defaultRoute=True), [route("default-route", DEFAULT_HOST)])
     result = plan(there).result
@@ -478,7 +485,8 @@ def test_without_wait_there_is_no_request():
 
 def test_removed_registry_is_no_failure():
     registry = Registry(config(GONE, managementState="Removed", storage={}), [], {})
-    result = ImageRegistryInfo({}).plan(InfoState(registry, None, None, None, [])).result
+    result = ImageRegistryInfo({}).plan(InfoState(registry, None, None, None, [], "apps.example.com")).result
+    assert result["default_route_host"] == DEFAULT_HOST
     assert (result["management_state"], result["hosts"], result["default_host"]) == ("Removed", [], None)
     assert (result["deployment"], result["node_ca"], result["pruner"], result["pods"]) == (None, None, None, [])
 
@@ -497,7 +505,8 @@ def test_what_runs_the_registry_in_brief():
     deployment = {"spec": {"replicas": 2}, "status": {"readyReplicas": 1, "updatedReplicas": 2}}
     daemon = {"status": {"desiredNumberScheduled": 5, "numberReady": 4}}
     pruner = {"spec": {"schedule": "", "suspend": False, "keepTagRevisions": 3}, "status": {"conditions": []}}
-    result = ImageRegistryInfo({}).plan(InfoState(state().registry, deployment, daemon, pruner, [pod])).result
+    result = ImageRegistryInfo({}).plan(InfoState(state().registry, deployment, daemon, pruner, [pod], "")).result
+    assert result["default_route_host"] is None
     assert result["deployment"] == {"replicas": 2, "ready": 1, "updated": 2}
     assert result["node_ca"] == {"nodes": 5, "ready": 4}
     assert result["pruner"] == {"schedule": "0 0 * * *", "suspended": False, "keep_tag_revisions": 3, "conditions": []}

@@ -15,6 +15,7 @@ from fake_registry import FakeRegistry, serve
 from test_credentials import ACCOUNT, SUBJECT, jwt
 
 from ansible_collections.quayside.registry.plugins.module_utils.host.auth_file import default_path
+from ansible_collections.quayside.registry.plugins.module_utils.host.files import Files, Write
 from ansible_collections.quayside.registry.plugins.module_utils.oci import auth
 from ansible_collections.quayside.registry.plugins.module_utils.oci.auth import Credential
 from support import run_module
@@ -123,6 +124,22 @@ def test_logout(file: File) -> None:
     file.path.unlink()
     assert file.converge({"registry": HOST, "state": "absent"})["changed"] is False
     assert not file.path.exists()
+
+
+def test_what_somebody_else_writes_at_the_same_time_is_not_lost(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.converge(ANN)
+    write, others = Files.write, [auth.dump(auth.with_credential(file.read(), "quay.io", Credential("bob", "x")))]
+
+    def late(files: Files, change: Write) -> None:
+        if others:
+            file.path.write_bytes(others.pop())
+        write(files, change)
+
+    monkeypatch.setattr(Files, "write", late)
+    result = file.run({**ANN, "password": "another"})
+    assert result["changed"], result
+    assert file.credential("quay.io") == Credential("bob", "x")
+    assert file.credential(HOST) == Credential("ann", "another")
 
 
 def test_only_the_mode_is_wrong(file: File) -> None:

@@ -109,6 +109,7 @@ def cluster(**more):
             ),
             config_map(REGISTRY, "openshift-service-ca.crt", **{"service-ca.crt": SERVICE_CA.certificate}),
         ],
+        "ingresses": [{"metadata": {"name": "cluster"}, "spec": {"domain": "apps.example.com"}}],
         "images": [{"metadata": {"name": "cluster"}, "status": {"externalRegistryHostnames": [DEFAULT_HOST]}}],
     }  # fmt: skip
     return Cluster(**{**there, **more})
@@ -231,8 +232,9 @@ def test_a_route_by_its_name():
     assert (found["host"], found["ca_certificates"]) == (DEFAULT_HOST, ROUTER_CA.certificate)
 
 
-def test_the_default_host_before_it_is_exposed():
-    plan = ask(cluster(routes=[]), hosts=[DEFAULT_HOST])
+@pytest.mark.parametrize("params", [{"hosts": [DEFAULT_HOST]}, {}])
+def test_the_default_host_before_it_is_exposed(params):
+    plan = ask(cluster(routes=[]), **params)
     assert plan.result["registries"][0]["ca_certificates"] == ROUTER_CA.certificate
     assert plan.warnings == [f"{DEFAULT_HOST}: no route has this host yet; this is what the router will show for it."]
 
@@ -339,7 +341,7 @@ def test_malformed_hosts(params, message):
             f"has the host default-rout.apps.example.com. The hosts that there are: {DEFAULT_HOST}.",
         ),
         ({"hosts": ["a.org"]}, {"routes": []}, "No router has admitted any route."),
-        ({}, {"images": [], "routes": []}, "The image registry is not reached from outside"),
+        ({}, {"ingresses": [], "routes": []}, "The image registry is not reached from outside"),
         ({"routes": [{"namespace": "shop", "name": "x"}]}, {}, "routes: there is no Route shop/x."),
         (
             {"hosts": ["default-route-openshift-image-registry.apps.example.org"]},

@@ -55,6 +55,10 @@ def test_certs_d_is_trusted(fake: FakeRegistry, tmp_path: Path, authority: Autho
     assert transport.tls["not_after"].endswith("Z")
 
 
+def test_what_is_no_certificate_is_passed_over(fake: FakeRegistry, tmp_path: Path, authority: Authority) -> None:
+    get(fake, certs_dirs=certs_d(tmp_path, fake.host, b"", b"garbage", authority.certificate))
+
+
 def test_certs_d_that_lacks_the_authority_is_named(fake: FakeRegistry, tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="no certificate there verifies it"):
         get(fake, certs_dirs=certs_d(tmp_path, fake.host, Authority.create("Another CA").certificate))
@@ -68,7 +72,7 @@ def test_the_server_s_own_certificate_is_an_anchor(fake: FakeRegistry, tmp_path:
 def test_a_file_of_an_authority_is_trusted(fake: FakeRegistry, tmp_path: Path, authority: Authority) -> None:
     authority.write(tmp_path, "ca")
     get(fake, certs_dirs=[], ca_cert=str(tmp_path / "ca.crt"))
-    with pytest.raises(InputError, match="missing.crt cannot be used"):
+    with pytest.raises(InputError, match=r"missing.crt cannot be used"):
         get(fake, certs_dirs=[], ca_cert=str(tmp_path / "missing.crt"))
 
 

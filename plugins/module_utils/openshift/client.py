@@ -1,23 +1,22 @@
 # Copyright (c) 2026, quayside.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connection to a cluster: authentication, requests with retries, errors as sentences, lists and watches.
+"""Talking to a cluster: requests with retries, errors as sentences, lists and watches.
 
-Authentication is kubernetes.core's (its options, its ``K8S_AUTH_*`` environment variables, kubeconfig, in-cluster), and
-user and password on OpenShift's OAuth server besides. All other files of this package see only ``Cluster``.
+All other files of this package see only ``Cluster``; how it is reached is in ``connection``.
 """
 
 from __future__ import annotations
 
 import json
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
-from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, InputError, RegistryError
+from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import Connection, open_connection
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     Kind,
     Object,
@@ -25,17 +24,12 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
 )
 from ansible_collections.quayside.registry.plugins.module_utils.plan import WORKERS, Change
 
-IMPORT_ERROR: str | None = None
 try:
     import urllib3
-    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
-    from kubernetes.client.rest import RESTClientObject
-    from kubernetes.config import ConfigException
+    from urllib3._collections import HTTPHeaderDict
     from urllib3.util.retry import Retry
-
-    from ansible_collections.quayside.registry.plugins.module_utils.openshift import oauth
 except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
+    pass  # ``open_connection`` says so
 
 #: Reading from more namespaces than this, one LIST over all of them is cheaper than one LIST for each.
 _LIST_EACH_AT_MOST = 8
@@ -56,17 +50,14 @@ class ApiError(RegistryError):
 class Cluster:
     """Requests to one cluster's API server. Thread-safe. Close it (or use it as a context manager) to log out."""
 
-    def __init__(self, configuration: Any, headers: Mapping[str, Any], on_close: Callable[[], None] | None = None):
-        self.host = str(configuration.host).rstrip("/")
-        self._configuration = configuration
-        self._headers = headers
-        self._on_close = on_close
-        configuration.connection_pool_maxsize = WORKERS
-        self._pool = RESTClientObject(configuration).pool_manager
+    def __init__(self, connection: Connection) -> None:
+        self.host = connection.host
+        self._connection = connection
         # A repeated write is recognised: by its resourceVersion or uid, or as a name that exists already.
         self._retry = Retry(
             total=5,
             connect=3,
+            other=0,  # a certificate that does not verify will not the next time, either
             status_forcelist=(429, 500, 502, 503, 504),
             allowed_methods=None,
             backoff_factor=0.3,
@@ -77,9 +68,8 @@ class Cluster:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._on_close:
-            self._on_close()
-        self._pool.clear()
+        self._connection.close()
+        self._connection.pool.clear()
 
     # Reading
 
@@ -99,19 +89,38 @@ class Cluster:
         query = {"labelSelector": label_selector, "fieldSelector": field_selector}
         return list(self._list(kind, namespace, query)["items"] or [])
 
-    def list_in(self, kind: Kind, namespaces: Sequence[str], label_selector: str = "") -> list[Object]:
-        """The objects of these namespaces, with the fewest requests that the caller's rights allow."""
-        wanted = sorted(set(namespaces))
+    def list_in(
+        self,
+        kind: Kind,
+        namespaces: Iterable[str],
+        label_selector: str = "",
+        field_selector: str = "",
+        refused: dict[str, ApiError] | None = None,
+    ) -> list[Object]:
+        """The objects of these namespaces, with the fewest requests that the caller's rights allow.
+
+        With ``refused``, a namespace that the caller may not read is noted there instead of raised: for an ordinary user
+        that is also what a namespace looks like which does not exist.
+        """
+        wanted = set(namespaces)
         if len(wanted) > _LIST_EACH_AT_MOST:
             try:
-                found = self.list_objects(kind, label_selector=label_selector)
-                return [item for item in found if item["metadata"]["namespace"] in set(wanted)]
+                found = self.list_objects(kind, "", label_selector, field_selector)
+                return [item for item in found if item["metadata"]["namespace"] in wanted]
             except ApiError as error:
                 if error.status != 403:
                     raise
-        return [
-            item for items in self.map(lambda ns: self.list_objects(kind, ns, label_selector), wanted) for item in items
-        ]
+
+        def read(namespace: str) -> list[Object]:
+            try:
+                return self.list_objects(kind, namespace, label_selector, field_selector)
+            except ApiError as error:
+                if refused is None or error.status != 403:
+                    raise
+                refused[namespace] = error
+                return []
+
+        return [item for items in self.map(read, sorted(wanted)) for item in items]
 
     def allowed(self, verb: str, kind: Kind, namespace: str = "", name: str = "") -> bool:
         """Whether the caller may do this (SelfSubjectAccessReview)."""
@@ -220,14 +229,15 @@ class Cluster:
     def _send(
         self, method: str, path: str, body: Any = None, content_type: str = "application/json", timeout: Any = None
     ) -> Any:
-        headers = {"Accept": "application/json", "User-Agent": "quayside.registry", **self._headers}
-        for setting in self._configuration.auth_settings().values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
+        headers = HTTPHeaderDict({"Accept": "application/json", "User-Agent": "quayside.registry"})
+        headers.extend(self._connection.credentials())
+        for name, value in self._connection.impersonation.items():
+            for one in [value] if isinstance(value, str) else value:
+                headers.add(name, one)
         if body is not None:
             headers["Content-Type"] = content_type
         try:
-            return self._pool.request(
+            return self._connection.pool.request(
                 method,
                 self.host + path,
                 body=None if body is None else json.dumps(body),
@@ -248,12 +258,25 @@ class Cluster:
         message = str(answer.get("message", "")) if isinstance(answer, dict) else ""
         message = (message or data.decode(errors="replace").strip() or f"HTTP status {status}").rstrip(".")
         if status == 409:
-            return Conflict(f"Could not {about}: {message}.")
+            invisible = isinstance(answer, dict) and (answer.get("details") or {}).get("kind") == "project"
+            return Conflict(
+                f"Could not {about}: {message}."
+                + (" If it is somebody else's, choose another name or ask for access to it." if invisible else "")
+            )
         remedy = ""
         if status == 401:
             remedy = (
                 f" The API server {self.host} does not accept the credentials: the token or certificate is wrong or has"
                 " expired. Log in again, or check the options api_key, kubeconfig and context."
+            )
+        elif status == 403 and "because it is being terminated" in message:
+            remedy = " Run again when the project is gone."
+        elif status == 403 and "RBAC permissions not currently held" in message:
+            message = message.partition(":\n")[0]
+            remedy = (
+                " The API server lets an account grant only the rights that it holds itself (RBAC escalation). A project's"
+                " administrator can grant the role edit instead of system:image-builder; for other roles connect as a"
+                " cluster administrator."
             )
         elif status == 403:
             remedy = " Grant that right to the account, or connect as one that has it."
@@ -265,34 +288,12 @@ class Cluster:
         return ApiError(f"Could not {about}: {message}.{remedy}", status, reason)
 
 
-def connect(params: Mapping[str, Any], require: Callable[[str, str], None] | None = None) -> Cluster:
+def connect(params: Mapping[str, Any]) -> Cluster:
     """A connection from kubernetes.core's options (``params``) and environment variables.
 
     With ``username``, ``password`` and ``host`` it logs in on OpenShift's OAuth server; closing the cluster logs out.
     """
-    if IMPORT_ERROR:
-        raise RegistryError(
-            "The Python packages kubernetes and urllib3 and the collection kubernetes.core are needed where this module"
-            f" runs. Install them with: pip install kubernetes; ansible-galaxy collection install kubernetes.core. {IMPORT_ERROR}"
-        )
-    auth = core_client._create_auth_spec(None, **params)
-    headers = core_client._create_headers(None, **params)
-    username, password = auth.pop("username", None), auth.pop("password", None)
-    by_password = bool(username and password and not auth.get("api_key"))
-    if by_password and not auth.get("host"):
-        raise InputError(
-            "username and password are for OpenShift's OAuth server: set host to the API server's URL, too."
-        )
-    try:
-        if by_password:
-            login = oauth.log_in(auth, username, password)
-            return Cluster(login.configuration, headers, login.log_out)
-        return Cluster(core_client._create_configuration(auth), headers)
-    except (ConfigException, OSError) as error:
-        raise InputError(
-            f"No usable connection to a cluster: {error}. Set kubeconfig (and context), or host and api_key, or the"
-            " environment variables K8S_AUTH_KUBECONFIG, K8S_AUTH_HOST and K8S_AUTH_API_KEY."
-        ) from error
+    return Cluster(open_connection(params))
 
 
 def _about(verb: str, kind: Kind, name: str, namespace: str) -> str:

@@ -35,20 +35,32 @@ def run(subject: Callable[[Mapping[str, Any]], Subject[Any]], argument_spec: Map
     """Run a module: its parameters make the subject, the subject reads, plans and waits; this applies in between."""
     module = AnsibleModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True, **options)
     changes: list[Change] = []
+    plan = Plan()
     try:
         wanted = subject(module.params)
         with connect(module.params) as cluster:
-            outcome = converge(lambda: wanted.plan(wanted.read(cluster)), cluster.write, module.check_mode)
-            changes, result = outcome.changes, dict(outcome.plan.result)
-            for warning in outcome.plan.warnings:
-                module.warn(warning)
+
+            def make_plan() -> Plan:
+                nonlocal plan
+                plan = wanted.plan(wanted.read(cluster))
+                return plan
+
+            changes = converge(make_plan, cluster.write, module.check_mode).changes
+            result = dict(plan.result)
             if not module.check_mode:
-                result.update(wanted.wait(cluster, outcome.plan))
+                result.update(wanted.wait(cluster, plan))
     except RegistryError as error:
+        _warn(module, plan)
         module.fail_json(
             msg=str(error),
             **{"changed": bool(changes), "changes": [change.summary() for change in changes], **error.details},
         )
+    _warn(module, plan)
     if module._diff:
         result["diff"] = diff(changes)
     module.exit_json(changed=bool(changes), changes=[change.summary() for change in changes], **result)
+
+
+def _warn(module: AnsibleModule, plan: Plan) -> None:
+    for warning in plan.warnings:
+        module.warn(warning)

@@ -22,6 +22,7 @@ IMPORT_ERROR: str | None = None
 try:
     import requests
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
+    from kubernetes.client import Configuration
     from openshift.helper.userpassauth import OCPLoginConfiguration, OCPLoginException
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
@@ -36,9 +37,10 @@ class Login(OCPLoginConfiguration):  # type: ignore[misc]
         configuration = core_client._create_configuration({**auth, "username": username, "password": password})
         configuration.username = configuration.password = None
         # past the parent's own constructor, which current kubernetes refuses
-        super(OCPLoginConfiguration, self).__init__(host=configuration.host)
+        Configuration.__init__(self, host=configuration.host)
         self.verify_ssl, self.ssl_ca_cert = configuration.verify_ssl, configuration.ssl_ca_cert
-        self.ocp_username, self.ocp_password = username, password
+        # OpenShift reads Basic credentials as UTF-8, urllib3 writes them as Latin-1
+        self.ocp_username, self.ocp_password = (text.encode().decode("latin-1") for text in (username, password))
         self.get_token()
         del self.ocp_password
         configuration.api_key = {"authorization": f"Bearer {self.token['access_token']}"}
@@ -54,6 +56,7 @@ class Login(OCPLoginConfiguration):  # type: ignore[misc]
             requests.delete(
                 f"{self.host}/apis/oauth.openshift.io/v1/oauthaccesstokens/{token_object_name(token)}",
                 headers={"Authorization": f"Bearer {token}"},
+                auth=lambda request: request,  # not a .netrc's
                 verify=self.con_verify_ca,
                 timeout=30,
             )

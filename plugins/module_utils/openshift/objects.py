@@ -9,6 +9,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, hide
 
@@ -42,7 +43,7 @@ class Kind:
             parts += ["namespaces", namespace]
         parts.append(self.plural)
         if name:
-            parts.append(name)
+            parts.append(quote(name, safe=":~@"))
         return "/" + "/".join(parts)
 
 
@@ -62,6 +63,11 @@ IMAGE_STREAM = Kind("ImageStream", "imagestreams", "image.openshift.io")
 IMAGE_REGISTRY_CONFIG = Kind("Config", "configs", "imageregistry.operator.openshift.io", namespaced=False)
 IMAGE_CONFIG = Kind("Image", "images", "config.openshift.io", namespaced=False)
 INGRESS_CONTROLLER = Kind("IngressController", "ingresscontrollers", "operator.openshift.io")
+INGRESS_CONFIG = Kind("Ingress", "ingresses", "config.openshift.io", namespaced=False)
+IMAGE_PRUNER = Kind("ImagePruner", "imagepruners", "imageregistry.operator.openshift.io", namespaced=False)
+POD = Kind("Pod", "pods")
+DEPLOYMENT = Kind("Deployment", "deployments", "apps")
+DAEMON_SET = Kind("DaemonSet", "daemonsets", "apps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +111,11 @@ def changes(kind: Kind, before: Object | None, after: Object | None, stage: int 
     An update is a merge patch that carries the resourceVersion read, so that a write by somebody else in between is
     answered by 409 and never lost. A delete carries the uid read, so that it cannot hit an object made since.
     """
-    if before is None and after is None:
-        return []
-    if before is None and after is not None:
+    if before is None:
+        if after is None:
+            return []
         request = Request("POST", kind.path(namespace_of(after)), after)
         return [_change("create", kind, None, after, stage, request)]
-    assert before is not None
     path = kind.path(namespace_of(before), name_of(before))
     if after is None:
         uid = before.get("metadata", {}).get("uid")
@@ -153,8 +158,7 @@ def _change(
             for shown, hidden in ((shown_before, old), (shown_after, new_)):
                 if shown is not None and field in shown:
                     shown[field] = hidden
-    subject = after if after is not None else before
-    assert subject is not None
+    subject = after or before or {}
     return Change(action, kind.kind, name_of(subject), namespace_of(subject), shown_before, shown_after, stage, request)
 
 
