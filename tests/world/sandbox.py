@@ -99,7 +99,16 @@ def join(pid: int, command: Sequence[str], kubeconfig: str) -> None:
         entry.split("=", 1) for entry in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in entry
     )
     environment["KUBECONFIG"] = kubeconfig
-    enter = ["nsenter", "--target", str(pid), "--user", "--mount", "--net", "--preserve-credentials", f"--wd={Path.cwd()}"]
+    enter = [
+        "nsenter",
+        "--target",
+        str(pid),
+        "--user",
+        "--mount",
+        "--net",
+        "--preserve-credentials",
+        f"--wd={Path.cwd()}",
+    ]
     os.execvpe(enter[0], [*enter, *command], environment)
 
 

@@ -214,8 +214,7 @@ class ImageRegistry:
 
     def wait(self, cluster: Cluster, plan: Plan) -> dict[str, Any]:
         """Until the operator has settled, every wanted route is admitted and its host published, and the others are gone."""
-        assert self.state is not None
-        before = self.state.registry
+        before = (self.state or self.read(cluster)).registry
         present, gone = self._expected(before)
         gone_hosts = _hosts_of_routes(before, gone) - {route.hostname for route in present}
 
