@@ -161,7 +161,7 @@ def _from_kubeconfig(auth: Mapping[str, Any]) -> Plain | None:
         return None
     file = Path(where).expanduser()
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         context = _named(config, "contexts", "context", auth.get("context") or config["current-context"])
         cluster = _named(config, "clusters", "cluster", context["cluster"])
         user = _named(config, "users", "user", context["user"])
