@@ -15,6 +15,7 @@ from kubernetes.client import Configuration
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import (
     Plain,
+    configuration,
     given,
     open_connection,
     plain,
@@ -152,6 +153,40 @@ def test_the_home_folders_kubeconfig(tmp_path: Path) -> None:
     simple = read({})
     assert simple is not None
     assert (simple.host, simple.token, simple.ca) == ("https://file.example.com:6443", "t0ken", PEM["ca"])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"kubeconfig": "config", "context": "data-token"},
+        {"kubeconfig": "config", "context": "proxied-token"},
+        {"kubeconfig": "config", "proxy": "http://proxy:3128", "no_proxy": "example.com", "validate_certs": False},
+        {"kubeconfig": f"config{os.pathsep}other", "host": "https://x.example.com/"},
+        {"kubeconfig": {"from": "dict"}},
+        {"host": "https://x.example.com", "username": "u", "password": "p", "ca_cert": "ca.pem"},
+        {"context": "file-files", "proxy_headers": {"proxy_basic_auth": "a:b"}},
+    ],
+    ids=str,
+)
+def test_the_package_kubernetes_is_given_what_kubernetes_core_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]
+) -> None:
+    file = kubeconfig(tmp_path)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+    (tmp_path / "other").write_text(yaml.safe_dump({"current-context": "data-token"}))
+    if isinstance(params.get("kubeconfig"), dict):
+        params = {"kubeconfig": yaml.safe_load(file.read_text())}
+    Configuration.set_default(None)
+    theirs = core_client._create_configuration(core_client._create_auth_spec(None, **params))
+    ours = configuration(given(params))
+    assert ours.host == theirs.host.rstrip("/")
+    for name in ("verify_ssl", "proxy", "no_proxy", "tls_server_name"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert dict(ours.proxy_headers or {}) == dict(theirs.proxy_headers or {})
+    for name in ("ssl_ca_cert", "cert_file", "key_file"):
+        paths = getattr(ours, name), getattr(theirs, name)
+        contents = [Path(path).read_bytes() if path else b"" for path in paths]
+        assert contents[0] == contents[1], name
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
 """How to reach an API server: kubernetes.core's options, environment variables and rules, or a login with a password.
 
 The usual case, a host with a token or certificate or a kubeconfig file with static credentials, is read here, because
-importing the package kubernetes takes up to 1.3 seconds (up to version 33, measured; 0.2 from 36). All else (plugins,
-OIDC, in-cluster, proxies, several files) is kubernetes.core's, which means the same by the same options: a test compares.
+importing the package kubernetes takes a second and more (version 29: 1.3 s, 37: 0.2 s). All else (plugins, OIDC, in-cluster,
+proxies, several files) is that package's. A test compares both with what kubernetes.core makes of the same options.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_MAP
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import (
+    AUTH_ARG_MAP,
+    AUTH_PROXY_HEADERS_SPEC,
+)
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils.plan import WORKERS
@@ -101,9 +104,8 @@ def open_connection(params: Mapping[str, Any]) -> Connection:
     try:
         simple = plain(auth)
         if simple is None:
-            return _from_kubernetes_core(params, impersonation)
-        headers = {"Authorization": f"Bearer {simple.token}"} if simple.token else {}
-        return Connection(simple.host, simple.pool(), lambda: headers, impersonation)
+            return _from_kubernetes(auth, impersonation)
+        return Connection(simple.host, simple.pool(), lambda: _bearer(simple.token), impersonation)
     except (OSError, ValueError) as error:
         raise unusable(error) from error
 
@@ -122,16 +124,21 @@ def given(params: Mapping[str, Any]) -> dict[str, Any]:
         value = params.get(option)
         if value is None:
             value = os.environ.get(f"K8S_AUTH_{option.upper()}") or os.environ.get(f"K8S_AUTH_{name.upper()}")
-            if name == "verify_ssl" and value is not None:
+            if name in ("verify_ssl", "persist_config") and value is not None:
                 value = value.lower() not in ("0", "false", "no")
         if value is not None:
             auth[name] = value
+    if "proxy_headers" not in auth:
+        variables = {name: f"K8S_AUTH_PROXY_HEADERS_{name.upper()}" for name in AUTH_PROXY_HEADERS_SPEC}
+        headers = {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
+        if headers:
+            auth["proxy_headers"] = headers
     return auth
 
 
 def plain(auth: Mapping[str, Any]) -> Plain | None:
-    """The static credentials that these options mean; None where it takes kubernetes.core to tell."""
-    if set(auth) - _PLAIN or any(name.startswith("K8S_AUTH_PROXY") for name in os.environ):
+    """The static credentials that these options mean; None where it takes the package kubernetes to tell."""
+    if set(auth) - _PLAIN:
         return None
     if any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES):
         return None
@@ -177,7 +184,7 @@ def _from_kubeconfig(auth: Mapping[str, Any]) -> Plain | None:
             server_name=cluster.get("tls-server-name") or "",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return None  # several files, none, or a broken one: kubernetes.core knows, or has the words for it
+        return None  # several files, none, or a broken one: kubernetes knows, or has the words for it
 
 
 def _named(config: Mapping[str, Any], plural: str, singular: str, name: str) -> Mapping[str, Any]:
@@ -213,38 +220,74 @@ def _impersonation(params: Mapping[str, Any]) -> dict[str, str | list[str]]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _from_kubernetes_core(params: Mapping[str, Any], impersonation: Mapping[str, str | list[str]]) -> Connection:
+def configuration(auth: Mapping[str, Any]) -> Any:
+    """The package kubernetes' own Configuration, with these options but for ``api_key``. Raises its ConfigException."""
+    from kubernetes import config
+    from kubernetes.client import Configuration
+
+    made = Configuration()
+    where, context = auth.get("kubeconfig"), auth.get("context")
+
+    def load() -> None:
+        options = {"context": context, "client_configuration": made, "persist_config": auth.get("persist_config")}
+        if isinstance(where, dict):
+            config.load_kube_config_from_dict(config_dict=where, **options)
+        else:
+            config.load_kube_config(config_file=where, **options)
+
+    sufficient = (("username", "password"), ("api_key",), ("cert_file", "key_file"))
+    if auth.get("host") and any(all(auth.get(name) for name in names) for names in sufficient):
+        pass
+    elif where or context:
+        load()
+    else:
+        try:
+            config.load_incluster_config(client_configuration=made)
+        except config.ConfigException:
+            load()
+    for name, value in auth.items():
+        if name == "proxy_headers":
+            made.proxy_headers = urllib3.util.make_headers(**value)
+        elif name in ("host", "verify_ssl", "ssl_ca_cert", "cert_file", "key_file", "proxy", "no_proxy"):
+            setattr(made, name, value)
+    made.host = made.host.rstrip("/")
+    return made
+
+
+def _from_kubernetes(auth: Mapping[str, Any], impersonation: Mapping[str, str | list[str]]) -> Connection:
     try:
-        from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
         from kubernetes.client.rest import RESTClientObject
         from kubernetes.config import ConfigException
     except ImportError as error:
         raise RegistryError(
-            "The Python package kubernetes and the collection kubernetes.core are needed where this module runs. Install"
-            f" them with: pip install kubernetes; ansible-galaxy collection install kubernetes.core. {error}"
+            "This connection needs the Python package kubernetes where this module runs. Install it with: pip install"
+            f" kubernetes. {error}"
         ) from error
-    auth = core_client._create_auth_spec(None, **params)
-    username, password = auth.pop("username", None), auth.pop("password", None)
-    close: Callable[[], None] = Connection.close
-    if username and password and not auth.get("api_key"):
-        if not auth.get("host"):
-            raise InputError(
-                "username and password are for OpenShift's OAuth server: set host to the API server's URL, too."
-            )
+    by_password = auth.get("username") and auth.get("password") and not auth.get("api_key")
+    if by_password and not auth.get("host"):
+        raise InputError(
+            "username and password are for OpenShift's OAuth server: set host to the API server's URL, too."
+        )
+    try:
+        made = configuration(auth)
+    except ConfigException as error:
+        raise unusable(error) from error
+    made.connection_pool_maxsize = WORKERS
+    pool = RESTClientObject(made).pool_manager
+    if by_password:
         from ansible_collections.quayside.registry.plugins.module_utils.openshift import oauth
 
-        login = oauth.log_in(auth, username, password)
-        configuration, close = login.configuration, login.log_out
-    else:
-        try:
-            configuration = core_client._create_configuration(auth)
-        except ConfigException as error:
-            raise unusable(error) from error
+        login = oauth.log_in(made, auth["username"], auth["password"])
+        return Connection(made.host, pool, lambda: _bearer(login.access_token), impersonation, login.log_out)
 
     def credentials() -> dict[str, str]:
-        settings = configuration.auth_settings().values()
+        if auth.get("api_key"):
+            return _bearer(auth["api_key"])
+        settings = made.auth_settings().values()
         return {item["key"]: item["value"] for item in settings if item["in"] == "header" and item["value"]}
 
-    configuration.connection_pool_maxsize = WORKERS
-    pool = RESTClientObject(configuration).pool_manager
-    return Connection(str(configuration.host).rstrip("/"), pool, credentials, impersonation, close)
+    return Connection(made.host, pool, credentials, impersonation)
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
