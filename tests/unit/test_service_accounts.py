@@ -204,6 +204,8 @@ class Slow:
 
 def test_a_token_that_never_comes_says_who_should_have_made_it() -> None:
     wanted = subject({"name": "ci", "token_secret": "ci-token"})
-    with pytest.raises(RegistryError, match=r"Secret demo/ci-token has no token after 1 seconds\. The token controller"):
+    with pytest.raises(
+        RegistryError, match=r"Secret demo/ci-token has no token after 1 seconds\. The token controller"
+    ):
         wanted.wait(Slow(), wanted.plan(state()))
     assert subject({"name": "ci", "token_secret": "ci-token"}, wait=False).wait(Slow(), wanted.plan(state())) == {}
