@@ -107,8 +107,7 @@ class ExternalRegistry:
 
     def auth_config(self, user: str, password: str | None = None) -> str:
         """A docker configuration with a login of the user, as JSON."""
-        password = self.users[user] if password is None else password
-        return json.dumps({"auths": {self.host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}}})
+        return auth_config(self.host, user, self.users[user] if password is None else password)
 
     def push(self, repository: str, tag: str, text: str = "hello", architectures: Sequence[str] = ("amd64",)) -> str:
         """Push a tiny image (several architectures: a list); its digest."""
@@ -156,3 +155,8 @@ def _parts(layout: Path, top: dict[str, Any]) -> Iterator[tuple[str, str, bytes]
     for blob in [manifest["config"], *manifest["layers"]] if "config" in manifest else []:
         yield blob["digest"], "", (layout / "blobs" / "sha256" / blob["digest"].partition(":")[2]).read_bytes()
     yield top["digest"], top["mediaType"], content
+
+
+def auth_config(host: str, user: str, password: str) -> str:
+    """A docker configuration with one login, as JSON."""
+    return json.dumps({"auths": {host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}}})
