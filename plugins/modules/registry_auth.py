@@ -13,7 +13,7 @@ description:
   - Keeps credentials of registries in the C(auth.json) of podman, buildah, skopeo and CRI-O or in docker's C(config.json), as
     C(podman login) and C(docker login) do, without a password in any process list.
   - What is stored is looked at first. A token of a service account is asked for only when the one that is stored is missing,
-    is another's, or expires soon. So a second run asks the cluster for nothing and changes nothing.
+    is another's, expires soon or is refused by the registry. So a second run asks the cluster for nothing and changes nothing.
   - Each new credential is proven by logging in to the registry from this host before it is written. The file is replaced at
     once and is never readable by others. Other entries stay.
   - Passwords from files and environment variables and tokens of service accounts are fetched on the controller. The options of
@@ -95,8 +95,7 @@ options:
         type: int
       force_renew:
         description:
-          - Whether a new token is asked for in any case, such as after the service account was deleted and made anew. Its old
-            tokens look good and are not accepted.
+          - Whether a new token is asked for in any case.
         type: bool
         default: false
       state:
@@ -118,7 +117,10 @@ options:
       - Default for docker is C($DOCKER_CONFIG/config.json), else C(~/.docker/config.json).
     type: path
   verify:
-    description: Whether a new credential is proven by logging in to the registry before it is written. Not done in check mode.
+    description:
+      - Whether a new credential is proven by logging in to the registry before it is written. Not done in check mode.
+      - Also whether the stored token of a service account is tried, so that one that the registry no longer accepts, because the
+        account or the cluster was made anew, is replaced. When the registry cannot be reached, the token is kept.
     type: bool
     default: true
   certs_dirs:
