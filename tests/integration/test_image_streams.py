@@ -223,6 +223,22 @@ def test_tags_of_other_streams_come_after_those_and_are_brought_up_to_date(
         assert digest(world, project, "last", "pinned") == second
 
 
+def test_a_tag_that_points_at_nothing_fails_every_run_until_there_is_something(
+    run: Run, world: World, project: str, ghcr: ExternalRegistry
+) -> None:
+    wanted = {"name": "app", "tags": [{"name": "live", "from": "other:v1", "from_kind": "ImageStreamTag"}]}
+    assert 'Not found: "other:v1"' in run(wanted, namespace=project)["msg"]
+    run({"name": "other"}, namespace=project)
+    for changed in (True, False):
+        result = run(wanted, namespace=project)
+        assert result["changed"] is changed
+        assert "(NoImage): ImageStreamTag other:v1 has no image. Import or push that one first" in result["msg"]
+    made = ghcr.push("team/app", "v1")
+    run({"name": "other", "tags": [{"name": "v1", "from": "ghcr.io/team/app:v1"}]}, namespace=project)
+    assert summaries(run(wanted, namespace=project)) == ["update ImageStream app"]
+    assert digest(world, project, "app", "live") == made
+
+
 def test_a_tag_is_pointed_elsewhere_and_deleted_and_those_of_others_stay(
     run: Run, world: World, project: str, ghcr: ExternalRegistry
 ) -> None:

@@ -201,7 +201,7 @@ def test_what_is_not_imported_in_time_is_named() -> None:
             assert not until(pending)
             raise RegistryError(describe(pending))
 
-    with pytest.raises(RegistryError, match="ImageStream demo/app: not imported after 1 seconds: v1. The image import"):
+    with pytest.raises(RegistryError, match=r"demo/app: not imported after 1 seconds: v1\. The image"):
         wanted.wait(Stuck(), wanted.plan(state(pending)))  # type: ignore[arg-type]
     assert subject(app(), wait=False).wait(Stuck(), wanted.plan(state(pending))) == {}  # type: ignore[arg-type]
 
@@ -291,6 +291,7 @@ def test_an_entry_without_a_project_is_refused() -> None:
     ("reason", "message", "words"),
     [
         ("NotFound", "x", "Check the name and the tag"),
+        ("NoImage", "x", "Import or push that one first"),
         ("InternalError", "tls: x509: certificate signed by unknown authority", "additionalTrustedCA"),
         ("InternalError", "tls: x509: certificate has expired or is not yet valid", "must be renewed"),
         ("InternalError", "tls: x509: certificate is valid for a, not b", "Use a name"),

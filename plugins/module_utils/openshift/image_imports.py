@@ -22,6 +22,9 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     namespace_of,
 )
 
+#: Our own reason: a tag points at one that has no image.
+NO_IMAGE = "NoImage"
+
 _PULL_SECRET = "kubernetes.io/dockerconfigjson"
 
 #: A message names this many failures; all of them are in the result.
@@ -120,6 +123,8 @@ def remedy(failure: Failure, secrets: Mapping[str, auth.Config] | None) -> str:
     """What to do about it. ``secrets`` are the project's pull secrets; None where the caller may not read them."""
     if failure.reason == "Unauthorized":
         return _credential_remedy(failure, secrets)
+    if failure.reason == NO_IMAGE:
+        return "Import or push that one first, then run again."
     if failure.reason == "NotFound":
         return "Check the name and the tag. Some registries say so of a private repository, too."
     if "x509" in failure.message and "expired" in failure.message:

@@ -13,7 +13,12 @@ from typing import Any
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import projects
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import ApiError, Cluster
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.image_imports import Failure, ask, refuse
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.image_imports import (
+    NO_IMAGE,
+    Failure,
+    ask,
+    refuse,
+)
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.image_stream_options import (
     DOCKER_IMAGE,
     STREAM_TAG,
@@ -140,7 +145,11 @@ class ImageStreams:
             for key, item in state.streams.items():
                 if key not in self.streams and key[0] in self._namespaces and is_ours(item):
                     plan.changes += changes(IMAGE_STREAM, item, None, stage=last)
-        self._pending = {stream.key for stream in self._present if _unsettled(stream, state.streams.get(stream.key))}
+        self._pending = {
+            stream.key
+            for stream in self._present
+            if any(not is_settled(state.streams.get(stream.key), tag.name) for tag in stream.wanted())
+        }
         self._unread = [answer for answer in state.sources.values() if isinstance(answer, Failure)]
         plan.warnings += [f"{item}" for item in self._unread]
         plan.result.update(drift=drift, image_streams=self._results(state.streams))
@@ -273,7 +282,7 @@ def _failures(stream: Stream, seen: Object | None) -> list[Failure]:
         if condition:
             reason, message = condition.get("reason", "Failure"), condition.get("message", "")
         elif not latest(seen, tag.name):
-            reason, message = "NoImage", f"{tag.kind} {tag.source} has no image"
+            reason, message = NO_IMAGE, f"{tag.kind} {tag.source} has no image"
         if reason:
             found.append(Failure(stream.namespace, stream.name, tag.name, tag.source, reason, message))
     return found
