@@ -308,6 +308,18 @@ def test_every_failure_is_told_with_the_clusters_words_and_a_remedy(
     assert digest(world, project, "app", "good")
 
 
+def test_a_stream_annotated_as_insecure_imports_over_plain_http(
+    run: Run, world: World, project: str, plain: ExternalRegistry
+) -> None:
+    made = plain.push("team/app", "v1")
+    annotations = {"openshift.io/image.insecureRepository": True}
+    wanted = {"name": "app", "annotations": annotations, "tags": [{"name": "v1", "from": f"{plain.host}/team/app:v1"}]}
+    assert summaries(run(wanted, namespace=project)) == ["create ImageStream app"]
+    assert digest(world, project, "app", "v1") == made
+    assert summaries(run(wanted, namespace=project, **{"import": "when_changed"})) == []
+    assert "insecure" not in stream(world, project, "app")["spec"]["tags"][0]["importPolicy"]
+
+
 def test_a_failed_import_is_tried_again_and_an_image_that_was_there_stays(
     run: Run, world: World, project: str, ghcr: ExternalRegistry
 ) -> None:

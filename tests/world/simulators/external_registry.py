@@ -169,20 +169,22 @@ class _Reading:
         self.authorization: dict[str, str] = {}
 
     async def ping(self, insecure: bool) -> None:
-        """Find out whether and how the registry answers."""
+        """Find out whether and how the registry answers; what is insecure may also speak plain HTTP."""
+        failure = await self._ping()
+        if failure and insecure:
+            secure, self.base = self.base, f"http://{self.host}"
+            if await self._ping() is None:
+                return
+            self.base = secure
+        if failure:
+            raise failure
+
+    async def _ping(self) -> Failed | None:
         try:
             async with self.session.get(f"{self.base}/v2/"):
-                return
+                return None
         except (aiohttp.ClientError, OSError) as error:
-            failure = internal(self.source, f'Get "{self.base}/v2/": {_go(error)}')
-        if insecure:
-            self.base = f"http://{self.host}"
-            try:
-                async with self.session.get(f"{self.base}/v2/"):
-                    return
-            except (aiohttp.ClientError, OSError):
-                pass
-        raise failure
+            return internal(self.source, f'Get "{self.base}/v2/": {_go(error)}')
 
     async def manifest(self, reference: str) -> tuple[str, str, Object]:
         """Digest, media type and content."""
