@@ -7,6 +7,7 @@ images.config.openshift.io/cluster names in spec.additionalTrustedCA (keys HOST 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import errno
 import hashlib
@@ -36,6 +37,7 @@ MANIFESTS = (
     *LISTS,
 )
 SECRETS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
+AT_ONCE = 16
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 UNKNOWN_AUTHORITY = "x509: certificate signed by unknown authority"
 
@@ -113,6 +115,8 @@ class Importer:
     def __init__(self, kube: Kube, public_ca: bytes) -> None:
         self.kube = kube
         self.public_ca = public_ca.decode()
+        self._contexts: dict[tuple[bool, str], ssl.SSLContext] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def credentials(self, namespace: str) -> list[Object]:
         """The ``auths`` of all docker configurations of the namespace."""
@@ -129,7 +133,7 @@ class Importer:
         users = [user for auths in await self.credentials(namespace) for user in _users(auths, source)]
         context = await self._trust(source.host, insecure)
         connector = aiohttp.TCPConnector(ssl=context, resolver=_Names(), ttl_dns_cache=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
+        async with self._turns, aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
             reading = _Reading(session, source, users)
             await reading.ping(insecure)
             digest, media_type, manifest = await reading.manifest(source.digest or source.tag)
@@ -142,19 +146,24 @@ class Importer:
         return describe(f"{host}{source.repository}@{digest}", manifest, media_type, config)
 
     async def _trust(self, host: str, insecure: bool) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        context.load_verify_locations(cadata=self.public_ca)
-        if insecure:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            return context
+        certificate = "" if insecure else await self._additional(host)
+        context = self._contexts.get((insecure, certificate))
+        if context is None:
+            context = ssl.create_default_context()
+            context.load_verify_locations(cadata=self.public_ca + certificate)
+            if insecure:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self._contexts[insecure, certificate] = context
+        return context
+
+    async def _additional(self, host: str) -> str:
+        """What the cluster's image configuration trusts for this host."""
         config = await self.kube.find("/apis/config.openshift.io/v1/images/cluster")
         name = (((config or {}).get("spec") or {}).get("additionalTrustedCA") or {}).get("name")
-        if name:
-            found = await self.kube.find(f"/api/v1/namespaces/openshift-config/configmaps/{name}")
-            certificate = ((found or {}).get("data") or {}).get(host.replace(":", ".."))
-            if certificate:
-                context.load_verify_locations(cadata=certificate)
-        return context
+        if not name:
+            return ""
+        found = await self.kube.find(f"/api/v1/namespaces/openshift-config/configmaps/{name}")
+        return str(((found or {}).get("data") or {}).get(host.replace(":", "..")) or "")
 
 
 class _Reading:
