@@ -9,9 +9,10 @@ import pytest
 
 from playbooks import environment, run_playbook
 from staging import ROOT
+from world.external import ExternalRegistry
 from world.world import World
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify")]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify", "image_streams")]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_guide(guide: Path, world: World, home: Path) -> None:
+def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, home: Path) -> None:
     env = environment(world.admin_kubeconfig, home)
     certificate, key = world.certificate_for("registry.example.com")
     (home / "registry.example.com.crt").write_text(certificate)

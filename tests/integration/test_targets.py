@@ -10,6 +10,7 @@ import yaml
 
 from playbooks import environment, run_playbook
 from staging import ROOT
+from world.external import ExternalRegistry
 from world.world import World
 
 TARGETS = sorted(folder.name for folder in (ROOT / "tests/integration/targets").iterdir())
@@ -28,7 +29,7 @@ def test_every_module_and_role_has_a_target() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_target(target: str, world: World, tmp_path: Path) -> None:
+def test_target(target: str, world: World, ghcr: ExternalRegistry, tmp_path: Path) -> None:
     env = {**environment(world.admin_kubeconfig, tmp_path), "K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
     facts = {
         "target_directory": str(tmp_path),
@@ -41,7 +42,7 @@ def test_target(target: str, world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_documented_examples_run(module: str, world: World, tmp_path: Path) -> None:
+def test_documented_examples_run(module: str, world: World, ghcr: ExternalRegistry, tmp_path: Path) -> None:
     source = (ROOT / "plugins/modules" / f"{module}.py").read_text(encoding="utf-8")
     scope: dict[str, str] = {}
     start = source.index('EXAMPLES = r"""')
