@@ -11,12 +11,13 @@ OIDC, in-cluster, proxies, several files) is kubernetes.core's, which means the 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import os
 import ssl
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,16 @@ def open_connection(params: Mapping[str, Any]) -> Connection:
         return Connection(simple.host, simple.pool(), lambda: headers, impersonation)
     except (OSError, ValueError) as error:
         raise unusable(error) from error
+
+
+@contextlib.contextmanager
+def without_environment() -> Iterator[None]:
+    """Without the environment variables that name a cluster (K8S_AUTH_…). Not for use beside other threads."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("K8S_AUTH_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def unusable(error: Exception) -> InputError:
