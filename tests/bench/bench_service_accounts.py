@@ -94,7 +94,7 @@ class Runner:
 
     def best(self, tasks: list[dict[str, Any]], times: int) -> tuple[float, int]:
         """The shortest of several runs that change nothing."""
-        return min(self.run(tasks, changes=False) for _ in range(times))
+        return min(self.run(tasks, changes=False) for _number in range(times))
 
     def far(self, tasks: list[dict[str, Any]]) -> float:
         """Seconds of a run that changes nothing on an API server that is `ROUND_TRIP` away."""
@@ -118,13 +118,13 @@ def measure(world: World, folder: Path) -> list[Case]:
     accounts, bindings = objects(runner.project("bench-loop"), N_LOOP)
     loop = [{"name": "Loop", "kubernetes.core.k8s": {"definition": "{{ item }}"}, "loop": accounts + bindings}]
     loop[0]["loop_control"] = {"label": "{{ item.metadata.name }}"}
-    loop_first, _ = runner.run(loop, changes=True)
-    loop_second, _ = runner.best(loop, 1)
+    loop_first, _requests = runner.run(loop, changes=True)
+    loop_second, _requests = runner.best(loop, 1)
 
     accounts, bindings = objects(runner.project("bench-list"), N)
     listed = [{"name": "List", "kubernetes.core.k8s": {"definition": accounts + bindings}}]
-    list_first, _ = runner.run(listed, changes=True)
-    list_second, _ = runner.best(listed, 2)
+    list_first, _requests = runner.run(listed, changes=True)
+    list_second, _requests = runner.best(listed, 2)
     list_far = runner.far(listed)
 
     accounts, bindings = objects(runner.project("bench-bare"), N)
@@ -134,7 +134,7 @@ def measure(world: World, folder: Path) -> list[Case]:
         file.write_text(json.dumps([[path(kind, "bench-bare"), item] for item in items]))
         command = [sys.executable, str(BARE_CLIENT), str(world.admin_kubeconfig), str(file)]
         bare.append({"name": f"Bare {kind}", "ansible.builtin.command": {"argv": command}})
-    bare_first, _ = runner.run(bare, changes=True)
+    bare_first, _requests = runner.run(bare, changes=True)
 
     each, each_of_loop = 2 * N, 2 * N_LOOP
     k8s_loop = f"a loop over kubernetes.core.k8s, on {N_LOOP} each"
