@@ -29,7 +29,7 @@ def subject(*entries: dict[str, Any], **options: Any) -> PullSecrets:
     given = {"namespace": "demo", "pull_secrets": list(entries), **options}
     validation = ArgumentSpecValidator(ARGUMENT_SPEC).validate(given)
     assert not validation.error_messages, validation.error_messages
-    wanted = PullSecrets(validation.validated_parameters, {"TOKEN": "of-the-environment"})
+    wanted = PullSecrets(validation.validated_parameters)
     wanted._now = NOW
     return wanted
 
@@ -130,7 +130,7 @@ def test_links_come_after_their_secret_and_go_before_it() -> None:
     ]
 
 
-def test_a_token_is_asked_for_only_in_the_run(tmp_path: Path) -> None:
+def test_a_token_is_asked_for_only_in_the_run() -> None:
     login = {"registry": "r.example.com", "service_account": {"name": "ci", "namespace": "demo"}}
     wanted = subject({"name": "pull", "registries": [login]})
     plan = wanted.plan(state(wanted))
@@ -198,7 +198,8 @@ def test_the_global_pull_secret_keeps_what_it_has() -> None:
     assert len(adopted.plan(state(adopted, global_=there)).changes) == 1
 
 
-def test_passwords_come_from_files_and_the_environment(tmp_path: Path) -> None:
+def test_passwords_come_from_files_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "of-the-environment")
     file = tmp_path / "token"
     file.write_text("of-the-file\n")
     file.chmod(0o640)

@@ -95,12 +95,11 @@ class State:
 class PullSecrets:
     """The module ``pull_secrets``. Its constructor raises InputError for what cannot be meant."""
 
-    def __init__(self, params: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, params: Mapping[str, Any]) -> None:
         self._now = time.time()
         self._purge = bool(params["purge"])
         self._verify = bool(params["verify"])
         self._adopt = bool(params["adopt"])
-        self._environment = environment
         self._warnings: list[str] = []
         self._made: dict[str, Made] = {}
         self._proven: dict[tuple[str, Credential], str] = {}
@@ -159,7 +158,7 @@ class PullSecrets:
         return list(logins.values())
 
     def _read_local(self, options: dict[str, Any], what: str) -> None:
-        password, warning = credentials.read_local(options, what, self._environment)
+        password, warning = credentials.read_local(options, what, os.environ)
         if password is not None:
             options["password"] = password
         if warning:
