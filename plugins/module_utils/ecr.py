@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
+from ansible_collections.quayside.registry.plugins.module_utils.oci.reference import repository
+from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan
 
 IMPORT_ERROR: str | None = None
 try:
@@ -95,7 +97,7 @@ def missing_repositories(ecr: Any, names: Sequence[str], region: str) -> list[st
     return [name for name in names if name not in there]
 
 
-def create_repository(ecr: Any, name: str, immutable: bool, region: str) -> None:
+def create_repository(ecr: Any, name: str, region: str) -> None:
     """Make one; one that somebody else made in the meantime is as good."""
     try:
         _call(
@@ -104,7 +106,6 @@ def create_repository(ecr: Any, name: str, immutable: bool, region: str) -> None
             f"create the repository {name} of ECR",
             region,
             repositoryName=name,
-            imageTagMutability="IMMUTABLE" if immutable else "MUTABLE",
             tags=[{"Key": "managed-by", "Value": "quayside.registry"}],
         )
     except RegistryError as error:
@@ -154,3 +155,43 @@ def _refusal(about: str, region: str, error: Exception) -> RegistryError:
         f"AWS ({region}) does not {about}: {str(error).rstrip('.')}. Check the credentials for AWS (environment, profile, role)"
         " and what they are allowed."
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """``missing``: names of wanted repositories that are not there. ``account`` is the caller's, whose registry it is."""
+
+    missing: Sequence[str]
+    account: str
+
+
+class Repositories:
+    """The subject of the module ``ecr_repositories``. Its constructor raises InputError for what cannot be meant."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._names = [
+            repository(name, f"repositories[{index}]")
+            for index, name in enumerate(dict.fromkeys(params["repositories"]))
+        ]
+        self._region = str(params["region"])
+        self._options = params
+        self._ecr: Any = None
+
+    def read(self) -> State:
+        """One LIST of repositories, and whose account it is."""
+        self._ecr = self._ecr or client("ecr", self._options, self._region)
+        missing = missing_repositories(self._ecr, self._names, self._region)
+        return State(missing, account_of(self._options, self._region))
+
+    def plan(self, state: State) -> Plan:
+        registry = f"{state.account}.dkr.ecr.{self._region}.amazonaws.com"
+        registry += ".cn" if self._region.startswith("cn-") else ""
+        changes = [
+            Change("create", "EcrRepository", name, after={"registry": registry, "repositoryName": name})
+            for name in state.missing
+        ]
+        policy = pull_policy(state.account, self._region, self._names)
+        return Plan(changes, {"registry": registry, "node_pull_policy": policy})
+
+    def write(self, change: Change) -> None:
+        create_repository(self._ecr, change.name, self._region)

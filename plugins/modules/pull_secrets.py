@@ -140,7 +140,7 @@ options:
               - Default is half of C(service_account.expires_in), or 6 hours for C(ecr).
             type: int
           force_renew:
-            description: Whether a new token is asked for in any case, such as after the service account was deleted and made anew.
+            description: Whether a new token is asked for in any case.
             type: bool
             default: false
           state:
@@ -192,6 +192,8 @@ options:
     description:
       - Whether a new credential is proven by logging in to the registry before it is written. Not done in check mode.
       - A refusal is an error. A registry that cannot be reached or whose certificate is not trusted from here is a warning.
+      - Also whether a stored token is tried, once for all Secrets that hold it, so that one that the registry no longer accepts,
+        because the account or the cluster was made anew, is replaced. When the registry cannot be reached, the token is kept.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -207,6 +209,8 @@ seealso:
   - module: quayside.registry.service_accounts
   - module: quayside.registry.registry_auth
     description: The same sources for an auth file on a host.
+  - module: quayside.registry.ecr_repositories
+    description: Repositories, and the policy with which nodes pull from ECR without any Secret.
 """
 
 EXAMPLES = r"""

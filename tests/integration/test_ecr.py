@@ -138,3 +138,21 @@ def test_a_login_on_a_host(amazon: Aws, registry: FakeRegistry, tmp_path: Path) 
     assert run()["changed"] is False
     assert len(amazon.issued) == 1
     assert run(force_renew=True)["changed"] is True
+
+
+def test_a_repository_that_another_made_in_the_meantime_is_as_good(
+    amazon: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.quayside.registry.plugins.module_utils import ecr
+
+    wanted = {"region": "eu-west-1", "repositories": ["shop/web"]}
+    assert summaries(run_module("ecr_repositories", **wanted)) == ["create EcrRepository shop/web"]
+    monkeypatch.setattr(ecr, "missing_repositories", lambda *_arguments: ["shop/web"])
+    assert summaries(run_module("ecr_repositories", **wanted)) == ["create EcrRepository shop/web"]
+
+
+def test_bad_names_and_profiles(amazon: Aws) -> None:
+    result = run_module("ecr_repositories", region="eu-west-1", repositories=["Shop"])
+    assert result["msg"] == "repositories[0]: 'Shop' must be in lower case: 'shop'."
+    result = run_module("ecr_repositories", region="eu-west-1", repositories=["shop"], profile="nobody")
+    assert "The config profile (nobody) could not be found" in result["msg"]

@@ -210,6 +210,19 @@ def test_what_a_registry_refuses_is_not_written(run: Run, world: World, project:
     good = {"registry": world.registry_host, "service_account": {"name": "ci", "namespace": project}}
     done = run({"name": "pull", "registries": [good]}, namespace=project, verify=True)
     assert summaries(done) == ["create Secret pull"] and "warnings" not in done
+    mark = world.mark()
+    assert summaries(run({"name": "pull", "registries": [good]}, namespace=project, verify=True)) == []
+    world.plane.admin.request("DELETE", path("serviceaccounts", project, "ci"))
+    run_module("service_accounts", **connection, namespace=project, service_accounts=[{"name": "ci"}])
+    # the API server remembers for a while whose token it was
+    again = {"name": "pull", "registries": [good]}
+    world.wait_for(
+        lambda: run(again, namespace=project, verify=True, check=True)["changed"], "the end of the old token"
+    )
+    done = run(again, namespace=project, verify=True)
+    assert summaries(done) == ["update Secret pull"]
+    assert done["pull_secrets"][0]["registries"][0]["reason"] == "the registry does not accept what is stored"
+    assert len([request for request in world.requests(mark) if request.uri.endswith("/token")]) == 1
     unreachable = {"registry": "nowhere.example.com", "username": "ann", "password": "x"}
     done = run({"name": "pull", "registries": [good, unreachable]}, namespace=project, verify=True)
     assert "could not be proven from here: The name of nowhere.example.com cannot be resolved" in done["warnings"][0]

@@ -103,6 +103,7 @@ class PullSecrets:
         self._warnings: list[str] = []
         self._made: dict[str, Made] = {}
         self._proven: dict[tuple[str, Credential], str] = {}
+        self._refused: dict[tuple[str, Credential], bool] = {}
         self._why: dict[tuple[_Key, str], str] = {}
         default = params["namespace"] or ""
         if default:
@@ -198,7 +199,29 @@ class PullSecrets:
             targets = {**targets, GLOBAL: self._global}
             found = cluster.get(SECRET, GLOBAL[1], GLOBAL[0])
             secrets = {**secrets, **_by_key([found] if found else [])}
-        return State(targets, secrets, accounts, warnings, cluster)
+        state = State(targets, secrets, accounts, warnings, cluster)
+        if self._verify:
+            self._try_stored(state)
+        return state
+
+    def _try_stored(self, state: State) -> None:
+        """Try tokens that look good, each once: their account or cluster may have been made anew, and they with it.
+
+        That the registry cannot be asked is no reason to replace one.
+        """
+        stored = {
+            (login.host, found)
+            for key, entry in state.targets.items()
+            for secret in [state.secrets.get(key)]
+            if entry.present and secret is not None and secret.get("type") == docker_config.TYPE
+            for content in [docker_config.read(secret)]
+            for login in entry.logins
+            for found in [content.stored(login.key)]
+            if found and login.present and login.given() is None
+            if not self._reason(login, found, content.ours.get(login.key))
+        }
+        new = [key for key in stored if key not in self._refused]
+        self._refused.update(zip(new, state.cluster.map(_is_refused, new), strict=True))
 
     def _selected(self, cluster: Cluster, entry: Entry, warnings: list[str]) -> list[str]:
         if not entry.selector:
@@ -283,7 +306,7 @@ class PullSecrets:
                     )
                 content = content.without(login.key)
                 continue
-            reason = self._reason(key, login, stored, content.ours.get(login.key))
+            reason = self._reason(login, stored, content.ours.get(login.key))
             if not reason:
                 continue
             if theirs and login.key in content.config.get("auths", {}) and not self._adopt:
@@ -310,11 +333,14 @@ class PullSecrets:
             )
         return docker_config.read(secret)
 
-    def _reason(self, key: _Key, login: Login, stored: Credential | None, expires_at: int | None) -> str | None:
+    def _reason(self, login: Login, stored: Credential | None, expires_at: int | None) -> str | None:
         made = self._made.get(login.source.key) if credentials.is_asked_for(login.options) else None
         if made and stored == made.credential:  # this run wrote it
             return None
-        return credentials.why_renew(stored, login.options, self._now, expires_at)
+        reason = credentials.why_renew(stored, login.options, self._now, expires_at)
+        if not reason and stored and self._refused.get((login.host, stored)):
+            return "the registry does not accept what is stored"
+        return reason
 
     def _removal(self, key: _Key, secret: Object | None, links: Links, plan: Plan) -> list[Change]:
         if secret is not None and secret.get("type") not in (docker_config.TYPE, "kubernetes.io/dockercfg"):
@@ -380,9 +406,7 @@ class PullSecrets:
                 before = state.secrets.get(key)
                 content = DockerConfig() if before is None else self._read_content(key, before)
                 for login in entry.logins:
-                    if login.present and self._reason(
-                        key, login, content.stored(login.key), content.ours.get(login.key)
-                    ):
+                    if login.present and self._reason(login, content.stored(login.key), content.ours.get(login.key)):
                         yield login
 
     def _prove(self, cluster: Cluster, logins: Iterable[Login]) -> list[str]:
@@ -431,6 +455,19 @@ def _proof(login: Login, credential: Credential) -> str:
     except RegistryError as error:
         return f"The new credential for {login.host} could not be proven from here: {error}"
     return ""
+
+
+def _is_refused(key: tuple[str, Credential]) -> bool:
+    """Whether the registry refuses a credential."""
+    host, credential = key
+    try:
+        with Transport(host, timeout=_PROOF_TIMEOUT) as transport:
+            Registry(host, transport.send, credential).log_in()
+    except Refused:
+        return True
+    except RegistryError:
+        return False
+    return False
 
 
 def _end(content: DockerConfig, key: str) -> int | None:
