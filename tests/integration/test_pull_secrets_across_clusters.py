@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from clusters import new_project, path, read, summaries
 
+from playbooks import environment, run_playbook
 from support import run_module
 from world.images import tiny_image
 from world.world import World, worlds
@@ -41,6 +43,7 @@ def image(clusters: tuple[World, World], tmp_path_factory: pytest.TempPathFactor
         {"project": "shop", "level": "pull", "service_accounts": ["puller"]},
     ]
     run_module("registry_access", **connection, access=access)
+    allow_tokens(source)
     auths = {source.registry_host: {"auth": encode("pusher", source.service_account_token("shop", "pusher"))}}
     (folder / "auth.json").write_text(json.dumps({"auths": auths}))
     reference = f"docker://{source.registry_host}/shop/web:1"
@@ -114,7 +117,6 @@ def test_a_pod_pulls_from_the_other_cluster(
 def test_connected_to_with_a_token(clusters: tuple[World, World], image: str, project: str, tmp_path: Path) -> None:
     source, consumer = clusters
     key = source.service_account_token("shop", "puller")
-    allow_tokens(source)
     cluster = {"host": source.url, "api_key": key, "ca_cert": str(source.ca_bundle)}
     made = give(consumer, project, source.registry_host, {"name": "puller", "cluster": cluster})
     assert pull(consumer, project, image, tmp_path) == ""
@@ -143,6 +145,29 @@ def test_a_token_without_the_right_does_not_pull(
     there = {"name": "default", "namespace": "default", "cluster": {"kubeconfig": str(source.admin_kubeconfig)}}
     give(consumer, project, source.registry_host, there)
     assert "unauthorized" in pull(consumer, project, image, tmp_path)
+
+
+def test_a_login_on_a_host_takes_the_same_source(clusters: tuple[World, World], image: str, tmp_path: Path) -> None:
+    source = clusters[0]
+    key = source.service_account_token("shop", "puller")
+    cluster = {"host": source.url, "api_key": key, "ca_cert": str(source.ca_bundle)}
+    login = {
+        "registry": source.registry_host,
+        "service_account": {"name": "puller", "namespace": "shop", "cluster": cluster},
+    }
+    file = tmp_path / "auth.json"
+    tasks = [{"quayside.registry.registry_auth": {"registries": [login], "path": str(file)}}]
+    variables = {"ansible_python_interpreter": sys.executable}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": variables, "tasks": tasks}
+    (tmp_path / "playbook.yml").write_text(json.dumps([play]))
+    env = environment(clusters[1].admin_kubeconfig, tmp_path)
+    for expected in (True, False):
+        run = run_playbook(tmp_path / "playbook.yml", env, "-vvvv", inventory=Path("localhost,"))
+        assert not run.failures
+        assert run.results[0][2]["changed"] is expected
+        assert key not in run.output
+        assert run.results[0][2]["invocation"]["module_args"]["registries"][0]["service_account"]["cluster"] is None
+    assert skopeo("inspect", "--authfile", file, image).stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -397,8 +397,9 @@ class PullSecrets:
                 plan.warnings.append(warning)
         if self._verify:
             plan.warnings += self._prove(state.cluster, new)
-        complete = self.plan(state)
-        plan.changes, plan.result = complete.changes, complete.result
+        if asked:
+            complete = self.plan(state)
+            plan.changes, plan.result = complete.changes, complete.result
 
     def _renewals(self, state: State) -> Iterator[Login]:
         for key, entry in state.targets.items():
