@@ -102,10 +102,10 @@ def test_a_certificate_that_is_not_trusted(read: Read, world: World, stranger: s
 
 
 def test_a_ca_that_is_none(read: Read, tmp_path: Path) -> None:
-    garbage = tmp_path / "garbage.crt"
+    garbage, missing = tmp_path / "garbage.crt", tmp_path / "missing.crt"
     garbage.write_text("no certificate")
-    for file in (garbage, tmp_path / "missing.crt"):
-        assert read(ca_cert=str(file))["msg"].startswith("No usable connection to a cluster:")
+    assert read(ca_cert=str(garbage))["msg"].startswith("The file of ca_cert holds no certificate in PEM form")
+    assert read(ca_cert=str(missing))["msg"].startswith(f"ca_cert {missing} cannot be read.")
 
 
 def test_a_server_that_is_not_there(read: Read, world: World) -> None:

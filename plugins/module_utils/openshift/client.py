@@ -318,4 +318,6 @@ def _unreachable(host: str, error: Exception) -> str:
             f"The certificate of the API server {host} could not be verified: {text}. Set ca_cert to the file of the CA"
             " that signed it (or use a kubeconfig that carries it)."
         )
+    if "NO_CERTIFICATE_OR_CRL_FOUND" in text:
+        return f"The file of ca_cert holds no certificate in PEM form ({text}). Nothing was sent to {host}."
     return f"The API server {host} cannot be reached: {text}. Check host or kubeconfig and context, and the network."
