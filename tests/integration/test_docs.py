@@ -12,7 +12,8 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.world import World
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify", "image_streams")]
+NAMES = ("expose", "trust", "builders", "pull_secrets", "image_streams", "verify")
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 
 @pytest.fixture(scope="module")

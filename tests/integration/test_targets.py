@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from aws import aws
 
 from playbooks import environment, run_playbook
 from staging import ROOT
@@ -15,6 +17,15 @@ from world.world import World
 
 TARGETS = sorted(folder.name for folder in (ROOT / "tests/integration/targets").iterdir())
 MODULES = sorted(file.stem for file in (ROOT / "plugins/modules").glob("*.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def amazon() -> Iterator[None]:
+    """AWS on loopback for the whole of this file."""
+    with aws() as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment().items():
+            patch.setenv(name, value)
+        yield
 
 
 def play(tmp_path: Path, **content: object) -> Path:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import connect_elsewhere
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import open_connection
 
 
@@ -94,3 +95,13 @@ def test_impersonation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K8S_AUTH_IMPERSONATE_USER", "bob")
     monkeypatch.setenv("K8S_AUTH_IMPERSONATE_GROUPS", "c,d")
     assert open_connection(token).impersonation == {"Impersonate-User": "bob", "Impersonate-Group": ["c", "d"]}
+
+
+def test_another_cluster_is_not_reached_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8S_AUTH_HOST", "https://own.example.com")
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "of-the-own-cluster")
+    monkeypatch.setenv("K8S_AUTH_SSL_CA_CERT", "/nonexistent")
+    with connect_elsewhere({"host": "https://other.example.com", "api_key": "of-the-other"}) as other:
+        assert other.host == "https://other.example.com"
+        assert other._connection.credentials() == {"Authorization": "Bearer of-the-other"}
+    assert os.environ["K8S_AUTH_API_KEY"] == "of-the-own-cluster"

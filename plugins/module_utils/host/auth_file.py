@@ -20,13 +20,6 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci.reference im
 from ansible_collections.quayside.registry.plugins.module_utils.oci.transport import CERTS_DIRS, Transport
 from ansible_collections.quayside.registry.plugins.module_utils.plan import HIDDEN, HIDDEN_NEW, Change, Plan
 
-#: The options of one login, in the argument spec of the module ``registry_auth``.
-LOGIN: dict[str, dict[str, Any]] = {
-    "registry": {"type": "str", "required": True},
-    **credentials.SOURCE,
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-}
-
 #: docker's daemon looks nowhere else.
 _DOCKER_CERTS_DIRS = ("/etc/docker/certs.d",)
 
@@ -58,14 +51,14 @@ class Wanted:
 
     def why(self, stored: Credential | None, refused: bool, now: float) -> str | None:
         """Why a new credential has to be written; one that was made for this run always is."""
-        made = self.options["service_account"] is not None and self.options["password"] is not None
+        made = credentials.is_asked_for(self.options) and self.options["password"] is not None
         reason = credentials.why_renew(stored, self.options, now)
         if not reason and refused:
             reason = "the registry does not accept what is stored"
         return reason or ("a new token was made" if made else None)
 
     def credential(self) -> Credential | None:
-        """None while a service account's token has not been asked for."""
+        """None while its source has not been asked."""
         password = self.options["password"]
         return None if password is None else Credential(credentials.username(self.options), password)
 
@@ -108,8 +101,8 @@ class AuthFile:
             if entry["state"] == "absent":
                 self._absent.append((host, namespace))
                 continue
-            # the value of a service account's token is given when this run has made it
-            source = {**entry, "password": None} if entry["service_account"] is not None else entry
+            # the value of a token is given when this run has made it
+            source = {**entry, "password": None} if credentials.is_asked_for(entry) else entry
             credentials.check_source(source, f"{what} ({entry['registry']})")
             self._present.append(Wanted(number, host, namespace, key, entry))
 
@@ -126,7 +119,7 @@ class AuthFile:
         That the registry cannot be asked is no reason to replace it.
         """
         stored = auth.read(config, wanted.key)
-        if stored is None or wanted.options["service_account"] is None:
+        if stored is None or not credentials.is_asked_for(wanted.options):
             return False
         if credentials.why_renew(stored, wanted.options, self._now):
             return False
@@ -231,7 +224,7 @@ def _shown(credential: Credential | None, password: str) -> dict[str, str]:
 
 
 def _result(wanted: Wanted, credential: Credential | None, why: str | None) -> dict[str, Any]:
-    expiry = credentials.jwt_expiry(credential.password) if credential else None
+    expiry = credentials.expiry(credential.password) if credential else None
     return {
         "registry": wanted.registry,
         "username": credentials.username(wanted.options),

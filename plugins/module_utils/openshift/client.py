@@ -16,7 +16,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import Connection, open_connection
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import (
+    Connection,
+    open_connection,
+    without_environment,
+)
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     Kind,
     Object,
@@ -294,6 +298,12 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     With ``username``, ``password`` and ``host`` it logs in on OpenShift's OAuth server; closing the cluster logs out.
     """
     return Cluster(open_connection(params))
+
+
+def connect_elsewhere(params: Mapping[str, Any]) -> Cluster:
+    """A connection to a cluster beside the module's own: by ``params`` alone, since the environment names the module's."""
+    with without_environment():
+        return Cluster(open_connection(params))
 
 
 def _about(verb: str, kind: Kind, name: str, namespace: str) -> str:

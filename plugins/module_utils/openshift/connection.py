@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
@@ -86,3 +87,13 @@ def open_connection(params: Mapping[str, Any]) -> Connection:
         return {item["key"]: item["value"] for item in settings if item["in"] == "header" and item["value"]}
 
     return Connection(host, pool, credentials, impersonation)
+
+
+@contextlib.contextmanager
+def without_environment() -> Iterator[None]:
+    """Without the environment variables that name a cluster (K8S_AUTH_…). Not for use beside other threads."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("K8S_AUTH_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
