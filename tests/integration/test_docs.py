@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from playbooks import environment, run_playbook
 from staging import ROOT
 from world.world import World
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify")]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify", "promote_images")]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shutil.rmtree("/tmp/quayside-docs", ignore_errors=True)  # logins of earlier worlds
     return tmp_path_factory.mktemp("docs")
 
 

@@ -79,8 +79,9 @@ def test_one_destination_cannot_be_two_images() -> None:
 def test_versions_are_ordered_as_semver_says() -> None:
     ordered = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
                "1.0.0-rc.1", "1.0.0", "v1.1", "1.2.3", "1.10.0", "2"]  # fmt: skip
-    assert sorted(ordered[::-1], key=lambda tag: version(tag) or ()) == ordered
-    assert Filter(newest=20).choose([*ordered, "latest", "1.2.3.4", "01.2"]) == ordered[::-1]
+    newest_first = ordered[::-1]
+    assert sorted(newest_first, key=lambda tag: version(tag) or ()) == ordered
+    assert Filter(newest=20).choose([*ordered, "latest", "1.2.3.4", "01.2"]) == newest_first
 
 
 def test_headers_of_the_docker_hub() -> None:
