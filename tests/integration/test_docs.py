@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.world import World
 
-NAMES = ("expose", "trust", "builders", "pull_secrets", "image_streams", "verify")
+NAMES = ("expose", "trust", "builders", "pull_secrets", "image_streams", "promote_images", "verify")
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shutil.rmtree("/tmp/quayside-docs", ignore_errors=True)  # logins of earlier worlds
     return tmp_path_factory.mktemp("docs")
 
 
