@@ -19,11 +19,14 @@ def registry_as_new(world: World) -> Iterator[None]:
     storage = admin.request("GET", REGISTRY_CONFIG)["spec"]["storage"]
     others = {kind: None for kind in storage if kind != "managementState"}
     admin.request("PATCH", REGISTRY_CONFIG, {"spec": {**NEW, "storage": {**others, "emptyDir": {}}}})
-    secrets = f"{CORE}/openshift-image-registry/secrets"
-    for secret in admin.request("GET", f"{secrets}?labelSelector=app.kubernetes.io/managed-by=quayside.registry")[
-        "items"
-    ]:
-        admin.request("DELETE", f"{secrets}/{secret['metadata']['name']}")
+    ours = "labelSelector=app.kubernetes.io/managed-by=quayside.registry"
+    for namespace, which in (
+        ("openshift-image-registry", ours),
+        ("openshift-config", "fieldSelector=metadata.name=pull-secret"),
+    ):
+        secrets = f"{CORE}/{namespace}/secrets"
+        for secret in admin.request("GET", f"{secrets}?{which}")["items"]:
+            admin.request("DELETE", f"{secrets}/{secret['metadata']['name']}")
     images = "/apis/config.openshift.io/v1/images/cluster"
     world.wait_for(
         lambda: not admin.request("GET", images).get("status", {}).get("externalRegistryHostnames"), "the routes to go"

@@ -120,18 +120,32 @@ class Names:
     """Host name → (address, port) of the worlds here: written to /etc/hosts inside, given to the proxy outside."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, int]] = {}
+        # the last one that published a host has it; those before get it back when that one is gone
+        self._known: dict[str, list[tuple[str, int]]] = {}
         self._proxy: socket.socket | None = None
 
     def publish(self, host: str, address: str, port: int) -> None:
         """Make a host resolvable. ``port`` is where its port 443 is listened on."""
-        if self._known.get(host) == (address, port):
+        places = self._known.setdefault(host, [])
+        if (address, port) not in places:
+            places.append((address, port))
+            self._write(host)
+
+    def withdraw(self, address: str) -> None:
+        """Forget the hosts of a world that has ended."""
+        for host, places in self._known.items():
+            left = [place for place in places if place[0] != address]
+            if left != places:
+                self._known[host] = left
+                self._write(host)
+
+    def _write(self, host: str) -> None:
+        if not inside():
             return
-        self._known[host] = (address, port)
-        if inside():
-            lines = Path("/etc/hosts").read_text().splitlines()
-            lines = [line for line in lines if line.split()[1:] != [host]]
-            Path("/etc/hosts").write_text("\n".join([*lines, f"{address} {host}"]) + "\n")
+        file = Path("/etc/hosts")
+        lines = [line for line in file.read_text().splitlines() if line.split()[1:] != [host]]
+        lines += [f"{address} {host}" for address, _port in self._known[host][-1:]]
+        file.write_text("\n".join(lines) + "\n")
 
     def find(self, host: str) -> tuple[str, int] | None:
         """Address of a host, and where its port 443 is listened on; None for one that is no world's."""
@@ -158,11 +172,11 @@ class Names:
                     return
                 head += data
             method, target, *_rest = head.decode(errors="replace").split()
-            target_address = self._known.get(target.rpartition(":")[0])
-            if method != "CONNECT" or target_address is None:
+            places = self._known.get(target.rpartition(":")[0])
+            if method != "CONNECT" or not places:
                 client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
                 return
-            with socket.create_connection(target_address) as server:
+            with socket.create_connection(places[-1]) as server:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 back = threading.Thread(target=_pump, args=(server, client), daemon=True)
                 back.start()

@@ -144,6 +144,7 @@ class World:
                 self._call(self._end(), timeout=10)
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._registry.stop()
+        sandbox.NAMES.withdraw(self.address)
         if self._temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
 
