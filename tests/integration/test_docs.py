@@ -11,7 +11,7 @@ from playbooks import environment, run_playbook
 from staging import ROOT
 from world.world import World
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "verify")]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "image_config", "verify")]
 
 
 @pytest.fixture(scope="module")
