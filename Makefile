@@ -42,10 +42,12 @@ setup: $(VENV)/.ready build/.tools
 	@$(PY) -m world build
 
 $(VENV)/.ready: tests/requirements.txt
-	@echo "Python packages into $(VENV): usually one to two minutes the first time."
+	@echo "Python packages into $(VENV): usually one to two minutes, once."
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(PY) -r tests/requirements.txt
+	@# every module is a new process: without bytecode it would compile its imports each time
+	@$(PY) -m compileall -q -j 0 -x 'ansible_collections/(?!ansible/posix|kubernetes)' $(VENV)/lib >/dev/null || true
 	@touch $@
 
 build/.tools:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from world.external import ExternalRegistry
     from world.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,17 @@ def world() -> Iterator[World]:
 
     with World() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def ghcr(world: World) -> Iterator[ExternalRegistry]:
+    """A registry that every cluster can reach and trusts, with what the documentation speaks of."""
+    from world.external import ExternalRegistry
+
+    with ExternalRegistry("ghcr.io", world.certificate_for("ghcr.io")) as registry:
+        registry.push("acme/app", "1.4", "app 1.4")
+        registry.push("acme/base", "latest", "base", architectures=("amd64", "arm64"))
+        yield registry
 
 
 @pytest.fixture

@@ -17,15 +17,11 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 from ansible_collections.quayside.registry.plugins.module_utils import credentials
 from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.host.auth_file import LOGIN
-from ansible_collections.quayside.registry.plugins.module_utils.openshift import tokens
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import Cluster, connect
-
-#: Seconds for a new token Secret to be filled.
-_TOKEN_SECRET_TIMEOUT = 30
+from ansible_collections.quayside.registry.plugins.module_utils.openshift import sources
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import connect
 
 _MODULE = "quayside.registry.registry_auth"
-_LOGINS = {"type": "list", "elements": "dict", "required": True, "options": LOGIN}
+_LOGINS = {"type": "list", "elements": "dict", "required": True, "options": credentials.LOGIN}
 _CONNECTION = {name for key, spec in AUTH_ARG_SPEC.items() for name in (key, *spec.get("aliases", []))}
 
 
@@ -67,7 +63,7 @@ class ActionModule(ActionBase):
             if entry["state"] == "absent":
                 continue
             what = f"registries[{number}] ({entry['registry']})"
-            credentials.check_source(entry, what)
+            sources.Source(entry, what).check()
             if entry["password_file"] is not None:
                 entry["password_file"] = self._loader.path_dwim(entry["password_file"])  # from the playbook's folder
             password, warning = credentials.read_local(entry, what, os.environ)
@@ -84,27 +80,27 @@ class ActionModule(ActionBase):
         connection: dict[str, Any],
         warnings: list[str],
     ) -> None:
-        """Ask the cluster for the tokens of these entries, and set them as their passwords."""
+        """Ask the sources of these entries, and set what they made as the passwords."""
         validation = ArgumentSpecValidator(AUTH_ARG_SPEC).validate(connection)
         if validation.error_messages:
             raise AnsibleActionFail("; ".join(validation.error_messages))
-        with connect(validation.validated_parameters) as cluster:
-            made = cluster.map(lambda number: _token(cluster, registries[number]["service_account"]), list(needs))
-        for number, token in zip(needs, made, strict=True):
-            entry = registries[number]
-            entry["password"] = token.value
-            warning = credentials.too_short(entry, token.expires_at, time.time())
+        asked = [
+            sources.Source(registries[number], f"registries[{number}] ({registries[number]['registry']})")
+            for number in needs
+        ]
+        made = sources.ask(asked, lambda: connect(validation.validated_parameters))
+        for number, source, new in zip(needs, asked, made, strict=True):
+            registries[number]["password"] = new.credential.password
+            warning = credentials.too_short(source.options, new.expires_at, time.time())
             if warning:
                 warnings.append(warning)
 
 
-def _token(cluster: Cluster, account: dict[str, Any]) -> tokens.Token:
-    namespace, name = account["namespace"], account["name"]
-    if account["kind"] == "secret":
-        deadline = time.monotonic() + _TOKEN_SECRET_TIMEOUT
-        return tokens.read_token_secret(cluster, namespace, account["secret_name"], deadline)
-    return tokens.request_token(cluster, namespace, name, account["expires_in"], account["audiences"])
-
-
 def _without_empty(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if value is not None}
+    """The entry as the host gets it: without the connection to another cluster."""
+    given = {name: value for name, value in entry.items() if value is not None}
+    if "service_account" in given:
+        given["service_account"] = {
+            name: value for name, value in given["service_account"].items() if name != "cluster" and value is not None
+        }
+    return given

@@ -4,7 +4,7 @@
 """Sources of credentials, and when one has to be asked for anew. Standard library only.
 
 A source is lazy: whoever stores a credential looks at what is stored first, and asks the source only when ``why_renew`` says
-so. The value itself is made elsewhere (tokens of service accounts: ``openshift.tokens``).
+so. The value itself is made elsewhere (``openshift.sources``).
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci.auth import 
 _EXPIRES_IN = 24 * 3600
 _SHORTEST = 600  # Kubernetes: TokenRequest refuses less
 
+#: Seconds that a token of Amazon ECR lives; AWS offers no other life. Its user name is always the same.
+_ECR_LIFE = 12 * 3600
+ECR_USER = "AWS"
+
 #: The options of a source, for the argument spec of an entry.
 SOURCE: dict[str, dict[str, Any]] = {
     "username": {"type": "str"},
@@ -40,13 +44,39 @@ SOURCE: dict[str, dict[str, Any]] = {
             "secret_name": {"type": "str", "no_log": False},
             "expires_in": {"type": "int", "default": _EXPIRES_IN},
             "audiences": {"type": "list", "elements": "str", "default": []},
+            "cluster": {
+                "type": "dict",
+                "options": {
+                    "kubeconfig": {"type": "path"},
+                    "context": {"type": "str"},
+                    "host": {"type": "str"},
+                    "api_key": {"type": "str", "no_log": True},
+                    "ca_cert": {"type": "path"},
+                    "validate_certs": {"type": "bool"},
+                },
+            },
+        },
+    },
+    "ecr": {
+        "type": "dict",
+        "options": {
+            "region": {"type": "str"},
+            "profile": {"type": "str"},
+            "role_arn": {"type": "str"},
         },
     },
     "renew_before": {"type": "int"},
     "force_renew": {"type": "bool", "default": False},
 }
 
-_SOURCES = ("password", "password_file", "password_env", "service_account")
+#: The options of one registry's credential.
+LOGIN: dict[str, dict[str, Any]] = {
+    "registry": {"type": "str", "required": True},
+    **SOURCE,
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+_SOURCES = ("password", "password_file", "password_env", "service_account", "ecr")
 
 
 def check_source(entry: Mapping[str, Any], what: str) -> None:
@@ -56,25 +86,42 @@ def check_source(entry: Mapping[str, Any], what: str) -> None:
         raise InputError(
             f"{what}: give exactly one of {', '.join(_SOURCES)}" + (f", not {' and '.join(given)}." if given else ".")
         )
-    account = entry["service_account"]
-    if account is None:
+    if entry["service_account"] is not None:
+        _check_account(entry["service_account"], entry["renew_before"], what)
+    elif entry["ecr"] is not None:
+        if entry["username"] not in (None, ECR_USER):
+            raise InputError(f"{what}: username is always {ECR_USER} with ecr: leave it out.")
+        if entry["renew_before"] is not None and not 0 <= entry["renew_before"] < _ECR_LIFE:
+            raise InputError(
+                f"{what}: renew_before must be less than the {_ECR_LIFE} seconds that a token of ECR lives: else every run would"
+                " make a new one."
+            )
+    else:
         if not entry["username"]:
             raise InputError(f"{what}: username is missing. With a token of OpenShift any name will do.")
         if entry["renew_before"] is not None or entry["force_renew"]:
             raise InputError(
-                f"{what}: renew_before and force_renew are for service_account: a given value is what it is."
+                f"{what}: renew_before and force_renew are for service_account and ecr: a given value is what it is."
             )
-    elif account["kind"] == "bound":
-        _check_bound(account, entry["renew_before"], what)
-    elif not account["secret_name"]:
-        raise InputError(f"{what}: service_account.kind secret needs secret_name, the Secret that holds the token.")
     if ":" in (entry["username"] or ""):
         raise InputError(f"{what}: username has a colon, which separates it from the password.")
     if entry["password"] is not None:
         check_password(entry["password"], f"{what}: password")
 
 
-def _check_bound(account: Mapping[str, Any], before: int | None, what: str) -> None:
+def _check_account(account: Mapping[str, Any], before: int | None, what: str) -> None:
+    cluster = account["cluster"]
+    if cluster is not None and not (cluster["kubeconfig"] or cluster["context"] or cluster["host"]):
+        raise InputError(
+            f"{what}: service_account.cluster names no cluster: set kubeconfig, context, or host and api_key. Leave it out for"
+            " the cluster that the other options connect to."
+        )
+    if cluster is not None and cluster["host"] and not (cluster["api_key"] or cluster["kubeconfig"]):
+        raise InputError(f"{what}: service_account.cluster.host needs api_key, the token to connect with.")
+    if account["kind"] == "secret":
+        if not account["secret_name"]:
+            raise InputError(f"{what}: service_account.kind secret needs secret_name, the Secret that holds the token.")
+        return
     if account["secret_name"]:
         raise InputError(f"{what}: service_account.secret_name is for kind: secret.")
     if account["expires_in"] < _SHORTEST:
@@ -115,15 +162,23 @@ def read_local(entry: Mapping[str, Any], what: str, environment: Mapping[str, st
     return password, warning
 
 
+def is_asked_for(entry: Mapping[str, Any]) -> bool:
+    """Whether the source makes a credential when it is asked (``openshift.sources``), so that it is asked only when needed."""
+    return entry["service_account"] is not None or entry["ecr"] is not None
+
+
 def username(entry: Mapping[str, Any]) -> str:
     """The user name to store. OpenShift looks only at the token, so that a service account's can be any."""
+    if entry["ecr"] is not None:
+        return ECR_USER
     return str(entry["username"] or entry["service_account"]["name"])
 
 
 def renew_before(entry: Mapping[str, Any]) -> int:
-    """Seconds before its end from which on a bound token is replaced."""
+    """Seconds before its end from which on a token is replaced."""
     given: int | None = entry["renew_before"]
-    return int(entry["service_account"]["expires_in"]) // 2 if given is None else given
+    life = _ECR_LIFE if entry["ecr"] is not None else int(entry["service_account"]["expires_in"])
+    return life // 2 if given is None else given
 
 
 def too_short(entry: Mapping[str, Any], expires_at: int | None, now: float) -> str:
@@ -131,10 +186,19 @@ def too_short(entry: Mapping[str, Any], expires_at: int | None, now: float) -> s
     if expires_at is None or expires_at - now > renew_before(entry):
         return ""
     account = entry["service_account"]
+    asked = f" (asked for: {account['expires_in']})" if account is not None else ""
     return (
-        f"The token of service account {account['namespace']}/{account['name']} lives for {expires_at - now:.0f} seconds only"
-        f" (asked for: {account['expires_in']}), so that every run makes a new one: set renew_before to less."
+        f"The token of {describe(entry)} lives for {expires_at - now:.0f} seconds only{asked}, so that every run makes a new"
+        " one: set renew_before to less."
     )
+
+
+def describe(entry: Mapping[str, Any]) -> str:
+    """Where the credential comes from, for messages."""
+    account = entry["service_account"]
+    if account is not None:
+        return f"service account {account['namespace']}/{account['name']}"
+    return "Amazon ECR" if entry["ecr"] is not None else f"user {entry['username']}"
 
 
 def jwt_claims(token: str) -> dict[str, Any] | None:
@@ -151,42 +215,73 @@ def jwt_claims(token: str) -> dict[str, Any] | None:
 
 def jwt_expiry(token: str) -> int | None:
     """When a token ends, in seconds since the epoch; None when it does not, or does not say."""
-    expiry = (jwt_claims(token) or {}).get("exp")
-    return int(expiry) if isinstance(expiry, (int, float)) else None
+    end = (jwt_claims(token) or {}).get("exp")
+    return int(end) if isinstance(end, (int, float)) else None
 
 
-def why_renew(stored: Credential | None, entry: Mapping[str, Any], now: float) -> str | None:
-    """Why the stored credential is not the wanted one, or not for long; None while it is good."""
+def expiry(password: str) -> int | None:
+    """When a password ends that says so itself: a JSON Web Token, or a token of Amazon ECR."""
+    return jwt_expiry(password) or _ecr_expiry(password)
+
+
+def _ecr_expiry(token: str) -> int | None:
+    """Amazon ECR: the token is base64 of an object with ``payload``, ``datakey``, ``version``, ``type``, ``expiration``."""
+    try:
+        content = json.loads(base64.b64decode(token, validate=True))
+        return int(content["expiration"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def why_renew(
+    stored: Credential | None, entry: Mapping[str, Any], now: float, expires_at: int | None = None
+) -> str | None:
+    """Why the stored credential is not the wanted one, or not for long; None while it is good.
+
+    ``expires_at``: what was recorded of its end, for one that does not say so itself.
+    """
     if stored is None:
         return "none is stored"
     if stored.username != username(entry):
         return f"the user name was {stored.username}"
-    account = entry["service_account"]
-    if account is None:
+    if not is_asked_for(entry):
         return None if stored.password == entry["password"] else "the password differs"
     if entry["force_renew"]:
         return "force_renew is set"
+    if entry["ecr"] is not None:
+        end = expiry(stored.password) or expires_at
+        return "what is stored does not say when it expires" if end is None else _why_ending(end, entry, now)
+    account = entry["service_account"]
     claims = jwt_claims(stored.password)
     if claims is None:
         return "what is stored is not the token of a service account"
     subject = f"system:serviceaccount:{account['namespace']}:{account['name']}"
     if claims.get("sub") != subject:
         return f"what is stored is the token of {claims.get('sub')}"
-    expiry = jwt_expiry(stored.password)
+    end = jwt_expiry(stored.password)
     if account["kind"] == "secret":
         secret = claims.get("kubernetes.io/serviceaccount/secret.name")
         return None if secret == account["secret_name"] else "what is stored is not the token of this Secret"
-    if expiry is None:
+    if end is None:
         return "what is stored is a token that does not expire"
     if account["audiences"] and set(account["audiences"]) != set(_audiences(claims)):
         return "the audiences differ"
-    if expiry - now <= renew_before(entry):
-        return f"the token {'expires' if expiry > now else 'has expired'} at {timestamp(expiry)}"
+    return _why_ending(end, entry, now)
+
+
+def _why_ending(end: int, entry: Mapping[str, Any], now: float) -> str | None:
+    if end - now <= renew_before(entry):
+        return f"the token {'expires' if end > now else 'has expired'} at {timestamp(end)}"
     return None
 
 
 def timestamp(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(text: str) -> int:
+    """The seconds of a ``timestamp``. Raises ValueError."""
+    return int(datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp())
 
 
 def _audiences(claims: Mapping[str, Any]) -> list[str]:

@@ -57,11 +57,16 @@ class Change:
 
 @dataclasses.dataclass
 class Plan:
-    """The changes, and what the module returns beside them as far as the plan can know."""
+    """The changes, and what the module returns beside them as far as the plan can know.
+
+    `prepare` fetches what the changes need before the first of them is written, such as a new token, and completes the plan
+    with it. It is not called in check mode, and must not alter what is going to be changed.
+    """
 
     changes: list[Change] = dataclasses.field(default_factory=list)
     result: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
+    prepare: Callable[[], None] | None = None
 
 
 def hide(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[Any, Any]:
@@ -153,6 +158,8 @@ def converge(
     done: list[Change] = []
     for attempt in range(1, ATTEMPTS + 1):
         plan = make_plan()
+        if plan.prepare and not check_mode:
+            plan.prepare()
         plan.changes.sort(key=lambda change: change.stage)
         if check_mode:
             return Outcome(plan.changes, plan)

@@ -57,22 +57,18 @@ options:
         description: Names of users.
         type: list
         elements: str
-        default: []
       groups:
         description: Names of groups.
         type: list
         elements: str
-        default: []
       service_accounts:
         description: Service accounts, as C(NAME) of the same project or C(PROJECT/NAME) of another one.
         type: list
         elements: str
-        default: []
       service_accounts_of:
         description: Projects of which all service accounts are meant (group C(system:serviceaccounts:PROJECT)).
         type: list
         elements: str
-        default: []
       state:
         description:
           - V(present) grants the role.
@@ -197,20 +193,8 @@ access:
       description: Name of the role.
       type: str
       returned: success
-    role_kind:
-      description: V(ClusterRole) or V(Role).
-      type: str
-      returned: success
-    subject_kind:
-      description: V(User), V(Group) or V(ServiceAccount).
-      type: str
-      returned: success
     subject:
-      description: Name of the user, group or service account.
-      type: str
-      returned: success
-    subject_namespace:
-      description: Project of a service account. Empty for others.
+      description: The user, group or service account, for example V(service account demo/builder-ci).
       type: str
       returned: success
     binding:
@@ -220,10 +204,7 @@ access:
   sample:
     - project: demo
       role: system:image-builder
-      role_kind: ClusterRole
-      subject_kind: ServiceAccount
-      subject: builder-ci
-      subject_namespace: demo
+      subject: service account demo/builder-ci
       binding: quayside-system-image-builder-sa-builder-ci-c53f396def
 unchecked:
   description: Kinds of subjects of which the account may not know whether they exist.
@@ -248,10 +229,10 @@ ARGUMENT_SPEC = {
             "level": {"type": "str", "choices": list(LEVELS)},
             "role": {"type": "str"},
             "role_kind": {"type": "str", "choices": ["ClusterRole", "Role"], "default": "ClusterRole"},
-            "users": {"type": "list", "elements": "str", "default": []},
-            "groups": {"type": "list", "elements": "str", "default": []},
-            "service_accounts": {"type": "list", "elements": "str", "default": []},
-            "service_accounts_of": {"type": "list", "elements": "str", "default": []},
+            "users": {"type": "list", "elements": "str"},
+            "groups": {"type": "list", "elements": "str"},
+            "service_accounts": {"type": "list", "elements": "str"},
+            "service_accounts_of": {"type": "list", "elements": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
     },

@@ -13,7 +13,7 @@ description:
   - Keeps credentials of registries in the C(auth.json) of podman, buildah, skopeo and CRI-O or in docker's C(config.json), as
     C(podman login) and C(docker login) do, without a password in any process list.
   - What is stored is looked at first. A token of a service account is asked for only when the one that is stored is missing,
-    is another's, or expires soon. So a second run asks the cluster for nothing and changes nothing.
+    is another's, expires soon or is refused by the registry. So a second run asks the cluster for nothing and changes nothing.
   - Each new credential is proven by logging in to the registry from this host before it is written. The file is replaced at
     once and is never readable by others. Other entries stay.
   - Passwords from files and environment variables and tokens of service accounts are fetched on the controller. The options of
@@ -27,6 +27,7 @@ extends_documentation_fragment:
 requirements:
   - on the managed host Python 3.9 or newer, with nothing but its standard library
   - what the connection to a cluster needs is needed on the controller, and only for O(registries[].service_account)
+  - boto3 is needed on the controller, and only for O(registries[].ecr)
 options:
   registries:
     description: The logins, each registry once.
@@ -47,8 +48,8 @@ options:
       password:
         description:
           - The password or token.
-          - Exactly one of O(registries[].password), O(registries[].password_file), O(registries[].password_env) and
-            O(registries[].service_account) is needed, unless O(registries[].state=absent).
+          - Exactly one of O(registries[].password), O(registries[].password_file), O(registries[].password_env),
+            O(registries[].service_account) and O(registries[].ecr) is needed, unless O(registries[].state=absent).
         type: str
       password_file:
         description: File on the controller with the password and nothing else. A warning tells when others may read it.
@@ -57,7 +58,7 @@ options:
         description: Environment variable of the controller with the password.
         type: str
       service_account:
-        description: The token of a service account of the cluster that the connection's options name.
+        description: The token of a service account, of the cluster that the connection's options name or of another.
         type: dict
         suboptions:
           name:
@@ -88,15 +89,53 @@ options:
             type: list
             elements: str
             default: []
+          cluster:
+            description:
+              - The connection to the cluster of the service account, where it is another than the one that the module's own options
+                connect to. The environment variables C(K8S_AUTH_*) do not count here.
+            type: dict
+            suboptions:
+              kubeconfig:
+                description: Path of a kubeconfig file.
+                type: path
+              context:
+                description: Context of the kubeconfig.
+                type: str
+              host:
+                description: URL of the API server.
+                type: str
+              api_key:
+                description: Token to connect with.
+                type: str
+              ca_cert:
+                description: File of the CA that signed the API server's certificate.
+                type: path
+              validate_certs:
+                description: Whether the API server's certificate is verified.
+                type: bool
+      ecr:
+        description:
+          - A token of Amazon ECR, which lives for 12 hours. The user name is V(AWS).
+          - Credentials for AWS come from where boto3 finds them (environment, shared files, instance role).
+        type: dict
+        suboptions:
+          region:
+            description: Region. Default is the one in the registry's name (C(ACCOUNT.dkr.ecr.REGION.amazonaws.com)).
+            type: str
+          profile:
+            description: Profile of the AWS configuration.
+            type: str
+          role_arn:
+            description: ARN of a role to assume first.
+            type: str
       renew_before:
         description:
-          - A bound token that lives no longer than this number of seconds is replaced by a new one.
-          - Default is half of O(registries[].service_account.expires_in).
+          - A token that lives no longer than this number of seconds is replaced by a new one.
+          - Default is half of O(registries[].service_account.expires_in), or 6 hours for O(registries[].ecr).
         type: int
       force_renew:
         description:
-          - Whether a new token is asked for in any case, such as after the service account was deleted and made anew. Its old
-            tokens look good and are not accepted.
+          - Whether a new token is asked for in any case.
         type: bool
         default: false
       state:
@@ -118,7 +157,10 @@ options:
       - Default for docker is C($DOCKER_CONFIG/config.json), else C(~/.docker/config.json).
     type: path
   verify:
-    description: Whether a new credential is proven by logging in to the registry before it is written. Not done in check mode.
+    description:
+      - Whether a new credential is proven by logging in to the registry before it is written. Not done in check mode.
+      - Also whether the stored token of a service account is tried, so that one that the registry no longer accepts, because the
+        account or the cluster was made anew, is replaced. When the registry cannot be reached, the token is kept.
     type: bool
     default: true
   certs_dirs:
@@ -252,8 +294,9 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
+from ansible_collections.quayside.registry.plugins.module_utils.credentials import LOGIN
 from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.host.auth_file import LOGIN, AuthFile, default_path
+from ansible_collections.quayside.registry.plugins.module_utils.host.auth_file import AuthFile, default_path
 from ansible_collections.quayside.registry.plugins.module_utils.host.files import Files
 from ansible_collections.quayside.registry.plugins.module_utils.host.module import fail, finish
 

@@ -41,11 +41,9 @@ options:
       labels:
         description: Labels to set. One whose value is null is removed, others stay.
         type: dict
-        default: {}
       annotations:
         description: Annotations to set. One whose value is null is removed, others stay.
         type: dict
-        default: {}
       pull_secrets:
         description:
           - Names of Secrets of the project to link for pulling images (C(imagePullSecrets)), as C(oc secrets link
@@ -53,17 +51,14 @@ options:
           - A Secret need not exist yet.
         type: list
         elements: str
-        default: []
       mount_secrets:
         description: Names of Secrets of the project to link for pods and builds (C(secrets)), as C(oc secrets link) does.
         type: list
         elements: str
-        default: []
       unlink_secrets:
         description: Names of Secrets that must not be linked, neither for pulling nor for mounting.
         type: list
         elements: str
-        default: []
       token_secret:
         description:
           - Name of a Secret of type C(kubernetes.io/service-account-token) to keep beside the account. It holds a token that
@@ -178,16 +173,11 @@ service_accounts:
       type: list
       elements: str
       returned: success
-    token_secret:
-      description: Name of the token Secret kept beside it. Empty if there is none.
-      type: str
-      returned: success
   sample:
     - namespace: demo
       name: builder-ci
       pull_secrets: []
       mount_secrets: []
-      token_secret: ""
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.module import run
@@ -202,11 +192,11 @@ ARGUMENT_SPEC = {
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "aliases": ["project"]},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "labels": {"type": "dict", "default": {}},
-            "annotations": {"type": "dict", "default": {}},
-            "pull_secrets": {"type": "list", "elements": "str", "default": []},
-            "mount_secrets": {"type": "list", "elements": "str", "default": []},
-            "unlink_secrets": {"type": "list", "elements": "str", "default": []},
+            "labels": {"type": "dict"},
+            "annotations": {"type": "dict"},
+            "pull_secrets": {"type": "list", "no_log": False, "elements": "str"},
+            "mount_secrets": {"type": "list", "no_log": False, "elements": "str"},
+            "unlink_secrets": {"type": "list", "no_log": False, "elements": "str"},
             "token_secret": {"type": "str", "no_log": False},
         },
     },

@@ -32,8 +32,8 @@ def table(cases: list[Case]) -> str:
             seconds(case.other),
             f"{case.other / case.ours:.1f}",
             str(case.requests),
+            case.other_is,
         )
-        + (case.other_is,)
         for case in cases
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]

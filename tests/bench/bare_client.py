@@ -1,7 +1,6 @@
 """What a program without any ado needs to create the same objects: 16 threads, one POST for each object, no reading.
 
-Usage: bare_client.py KUBECONFIG FILE [FILE…]; a file holds a JSON list of [path, object]. Files are written one after the other, as
-the tasks of a playbook are.
+Usage: bare_client.py KUBECONFIG FILE, which holds a JSON list of [path, object].
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from kubernetes.client import ApiClient
 
 
 def main() -> None:
-    kubeconfig, *files = sys.argv[1:]
+    kubeconfig, file = sys.argv[1:]
     configuration = ApiClient(config.new_client_from_config(kubeconfig).configuration).configuration
     configuration.connection_pool_maxsize = 16
     pool = ApiClient(configuration).rest_client.pool_manager
@@ -28,9 +27,8 @@ def main() -> None:
         if answer.status != 201:
             sys.exit(answer.data.decode())
 
-    for file in files:
-        with ThreadPoolExecutor(16) as threads:
-            list(threads.map(create, json.loads(Path(file).read_text())))
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(create, json.loads(Path(file).read_text())))
 
 
 if __name__ == "__main__":

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from playbooks import environment, run_playbook
 from staging import ROOT
+from world.external import ExternalRegistry
 from world.world import World
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("expose", "trust", "builders", "image_config", "verify")]
+NAMES = ("expose", "trust", "builders", "image_config", "pull_secrets", "image_streams", "promote_images", "verify")
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shutil.rmtree("/tmp/quayside-docs", ignore_errors=True)  # logins of earlier worlds
     return tmp_path_factory.mktemp("docs")
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_guide(guide: Path, world: World, home: Path) -> None:
+def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, home: Path) -> None:
     env = environment(world.admin_kubeconfig, home)
     certificate, key = world.certificate_for("registry.example.com")
     (home / "registry.example.com.crt").write_text(certificate)

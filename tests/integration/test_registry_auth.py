@@ -109,6 +109,22 @@ def test_the_lasting_token_of_a_secret(client: Client) -> None:
     assert client.run(client.login())["credentials"][0]["reason"] == "what is stored is a token that does not expire"
 
 
+def test_a_token_of_an_account_that_was_made_anew_is_replaced(client: Client) -> None:
+    client.run(client.login())
+    for state in ("absent", "present"):
+        account = {"name": "builder", "namespace": client.project, "state": state}
+        made = run_module("service_accounts", kubeconfig=str(client.world.admin_kubeconfig), service_accounts=[account])
+        assert made["changed"], made
+    client.world.wait_for(lambda: "unauthorized" in client.skopeo_says(), "the end of the old token")
+    predicted = client.run(client.login(), arguments=("--check",))
+    made = client.run(client.login())
+    assert predicted["changes"] == made["changes"]
+    for result in (predicted, made):
+        assert result["credentials"][0]["reason"] == "the registry does not accept what is stored"
+    assert "unauthorized" not in client.skopeo_says()
+    assert client.run(client.login())["changed"] is False
+
+
 def test_another_account_replaces_the_login(client: Client) -> None:
     client.run(client.login())
     made = client.run({**client.login("other"), "username": "builder"})

@@ -67,7 +67,7 @@ class FakeRegistry:
         return _error(401, "UNAUTHORIZED", "authentication required", headers)
 
     def _content(self, method: str, path: str, query: dict[str, str], body: bytes | None) -> Response:
-        _, _, rest = path.partition("/v2/")
+        _before, _separator, rest = path.partition("/v2/")
         if "/blobs/uploads/" in rest:
             if method == "POST":
                 return Response(202, {"location": f"{path}1234?_state=x"})

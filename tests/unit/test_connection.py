@@ -1,192 +1,76 @@
-"""What is read without the package kubernetes is what kubernetes.core reads from the same options and files."""
+"""Connections are made by kubernetes.core's rules, and what cannot be used is one sentence."""
 
 from __future__ import annotations
 
-import base64
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
-from kubernetes.client import Configuration
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import (
-    Plain,
-    given,
-    open_connection,
-    plain,
-)
-
-PEM = {name: f"-----BEGIN {name}-----\n".encode() for name in ("ca", "cert", "key", "other")}
-
-
-def data(name: str) -> str:
-    return base64.b64encode(PEM[name]).decode()
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import connect_elsewhere
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import open_connection
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without clusters, with some PEM files in the current folder."""
+    """A machine without clusters."""
     for name in [*os.environ]:
         if name.startswith(("K8S_AUTH_", "KUBE")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name, content in PEM.items():
-        (tmp_path / f"{name}.pem").write_bytes(content)
     monkeypatch.chdir(tmp_path)
 
 
-CLUSTERS: dict[str, dict[str, Any]] = {
-    "data": {"server": "https://data.example.com:6443", "certificate-authority-data": data("ca")},
-    "file": {"server": "https://file.example.com:6443/", "certificate-authority": "ca.pem"},
-    "unverified": {"server": "https://u.example.com:6443", "insecure-skip-tls-verify": True},
-    "named": {"server": "https://10.0.0.1:6443", "tls-server-name": "api.example.com"},
-    "proxied": {"server": "https://p.example.com:6443", "proxy-url": "http://proxy:3128"},
-    "http": {"server": "http://h.example.com:8080"},
-}
-USERS: dict[str, dict[str, Any]] = {
-    "token": {"token": "t0ken"},
-    "certificate": {"client-certificate-data": data("cert"), "client-key-data": data("key")},
-    "files": {"client-certificate": "cert.pem", "client-key": "key.pem"},
-    "both": {"token": "t0ken", "client-certificate": "cert.pem", "client-key": "key.pem"},
-    "nobody": {},
-    "password": {"username": "u", "password": "p"},
-    "plugin": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "true"}},
-}
-
-
-def kubeconfig(folder: Path, current: str = "data-token") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in PEM.items():
-        (folder / f"{name}.pem").write_bytes(content)
-    contexts = [
-        {"name": f"{cluster}-{user}", "context": {"cluster": cluster, "user": user}}
-        for cluster in CLUSTERS
-        for user in USERS
-    ]
+def kubeconfig(file: Path, host: str = "https://file.example.com:6443", token: str = "of-the-file") -> str:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": current,
-        "clusters": [{"name": name, "cluster": value} for name, value in CLUSTERS.items()],
-        "users": [{"name": name, "user": value} for name, value in USERS.items()],
-        "contexts": contexts,
+        "current-context": "one",
+        "clusters": [{"name": "one", "cluster": {"server": host}}],
+        "users": [{"name": "one", "user": {"token": token}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
     }
-    (folder / "config").write_text(yaml.safe_dump(config))
-    return folder / "config"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(config))
+    return str(file)
 
 
-def reference(params: dict[str, Any]) -> Plain:
-    """What kubernetes.core makes of the same options, in a process that has done nothing before."""
-    Configuration.set_default(None)
-    configuration = core_client._create_configuration(core_client._create_auth_spec(None, **params))
-    configuration.refresh_api_key_hook = None  # it would put back what the options have replaced
-    token = configuration.auth_settings().get("BearerToken", {}).get("value") or ""
-
-    def content(path: str | None) -> bytes:
-        return Path(path).read_bytes() if path else b""
-
-    return Plain(
-        configuration.host,
-        token.removeprefix("Bearer "),
-        configuration.verify_ssl,
-        content(configuration.ssl_ca_cert),
-        content(configuration.cert_file),
-        content(configuration.key_file),
-        configuration.tls_server_name or "",
-    )
+def bearer(params: dict[str, Any]) -> tuple[str, str]:
+    connection = open_connection(params)
+    headers = {name.lower(): value for name, value in connection.credentials().items()}
+    return connection.host, headers.get("authorization", "")
 
 
-def read(params: dict[str, Any]) -> Plain | None:
-    return plain(given(params))
+def test_a_kubeconfig_and_its_home(tmp_path: Path) -> None:
+    given = {"kubeconfig": kubeconfig(tmp_path / "config")}
+    assert bearer(given) == ("https://file.example.com:6443", "Bearer of-the-file")
+    kubeconfig(tmp_path / "other", "https://env.example.com:6443")
+    os.environ["K8S_AUTH_KUBECONFIG"] = str(tmp_path / "other")
+    assert bearer({})[0] == "https://env.example.com:6443"
+    del os.environ["K8S_AUTH_KUBECONFIG"]
 
 
-@pytest.mark.parametrize("cluster", ["data", "file", "unverified", "named"])
-@pytest.mark.parametrize("user", ["token", "certificate", "files", "both", "nobody"])
-def test_a_kubeconfig_with_static_credentials(tmp_path: Path, cluster: str, user: str) -> None:
-    params = {"kubeconfig": str(kubeconfig(tmp_path / "elsewhere")), "context": f"{cluster}-{user}"}
-    assert read(params) == reference(params)
+def test_an_option_goes_before_the_kubeconfig(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path / "config")
+    assert bearer({"kubeconfig": file, "api_key": "given"}) == ("https://file.example.com:6443", "Bearer given")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"host": "https://x.example.com/", "api_key": "given"},
-        {"host": "https://x.example.com", "api_key": "given", "validate_certs": False},
-        {"host": "https://x.example.com", "api_key": "given", "ca_cert": "other.pem"},
-        {"host": "https://x.example.com", "client_cert": "cert.pem", "client_key": "key.pem"},
-        {"kubeconfig": "config"},
-        {"kubeconfig": "config", "api_key": "given"},
-        {"kubeconfig": "config", "host": "https://x.example.com"},
-        {"kubeconfig": "config", "validate_certs": False},
-        {"kubeconfig": "config", "context": "unverified-token", "validate_certs": True},
-        {"kubeconfig": "config", "ca_cert": "other.pem"},
-        {"kubeconfig": "config", "client_cert": "other.pem", "client_key": "other.pem"},
-        {"context": "file-certificate"},
-        {},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("by", ["options", "environment"])
-def test_options_and_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], by: str
-) -> None:
-    kubeconfig(tmp_path)
-    kubeconfig(tmp_path / "home" / ".kube", "named-files")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "home" / ".kube" / "config"))
-    # read when the package is imported
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", os.environ["KUBECONFIG"])
-    params = options
-    if by == "environment":
-        params = {}
-        for name, value in options.items():
-            monkeypatch.setenv(f"K8S_AUTH_{name.upper()}", str(value))
-    assert read(params) == reference(params)
+def test_credentials_as_awx_injects_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8S_AUTH_HOST", "https://awx.example.com:6443/")
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "injected")
+    monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "False")
+    assert bearer({}) == ("https://awx.example.com:6443", "Bearer injected")
 
 
-def test_the_home_folders_kubeconfig(tmp_path: Path) -> None:
-    kubeconfig(tmp_path / "home" / ".kube", "file-token")
-    simple = read({})
-    assert simple is not None
-    assert (simple.host, simple.token, simple.ca) == ("https://file.example.com:6443", "t0ken", PEM["ca"])
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"kubeconfig": "config", "context": "data-password"},
-        {"kubeconfig": "config", "context": "data-plugin"},
-        {"kubeconfig": "config", "context": "proxied-token"},
-        {"kubeconfig": "config", "context": "http-token"},
-        {"kubeconfig": "config", "context": "no-such-context"},
-        {"kubeconfig": "no-such-file"},
-        {"kubeconfig": "ca.pem"},
-        {"kubeconfig": f"config{os.pathsep}other"},
-        {"kubeconfig": {"clusters": []}},
-        {"kubeconfig": "config", "proxy": "http://proxy:3128"},
-        {"kubeconfig": "config", "client_cert": "cert.pem"},
-        {"host": "https://x.example.com", "username": "u", "password": "p"},
-    ],
-    ids=str,
-)
-def test_all_else_is_left_to_kubernetes_core(tmp_path: Path, params: dict[str, Any]) -> None:
-    kubeconfig(tmp_path)
-    assert read(params) is None
-
-
-@pytest.mark.parametrize(
-    "name", ["HTTPS_PROXY", "https_proxy", "KUBERNETES_SERVICE_HOST", "K8S_AUTH_PROXY_HEADERS_USER_AGENT"]
-)
-def test_an_environment_that_takes_more_is_left_to_kubernetes_core(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    kubeconfig(tmp_path / "home" / ".kube")
-    assert read({}) is not None
-    monkeypatch.setenv(name, "http://proxy:3128")
-    assert read({}) is None
+def test_two_connections_of_one_process_share_nothing(tmp_path: Path) -> None:
+    open_connection({"kubeconfig": kubeconfig(tmp_path / "config")})
+    assert bearer({"host": "https://two.example.com", "api_key": "two"}) == ("https://two.example.com", "Bearer two")
+    open_connection({"kubeconfig": kubeconfig(tmp_path / "config")})
+    with pytest.raises(InputError, match="No usable connection"):
+        open_connection({})
 
 
 @pytest.mark.parametrize(
@@ -194,13 +78,12 @@ def test_an_environment_that_takes_more_is_left_to_kubernetes_core(
     [
         ({"kubeconfig": "no-such-file"}, "No usable connection to a cluster: .*Set kubeconfig"),
         ({"kubeconfig": "config", "context": "nosuch"}, "No usable connection to a cluster: .*nosuch"),
-        ({"host": "https://x", "api_key": "k", "ca_cert": "no-such-ca"}, "No usable connection.*no-such-ca"),
-        ({"host": "https://x", "api_key": "k", "ca_cert": "ca.pem"}, "No usable connection to a cluster"),
+        ({"host": "https://x", "api_key": "k", "ca_cert": "no-such-ca"}, "ca_cert no-such-ca cannot be read"),
         ({"username": "u", "password": "p"}, "set host to the API server's URL"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(tmp_path: Path, params: dict[str, Any], message: str) -> None:
-    kubeconfig(tmp_path)
+    kubeconfig(tmp_path / "config")
     with pytest.raises(InputError, match=message):
         open_connection(params)
 
@@ -212,3 +95,13 @@ def test_impersonation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K8S_AUTH_IMPERSONATE_USER", "bob")
     monkeypatch.setenv("K8S_AUTH_IMPERSONATE_GROUPS", "c,d")
     assert open_connection(token).impersonation == {"Impersonate-User": "bob", "Impersonate-Group": ["c", "d"]}
+
+
+def test_another_cluster_is_not_reached_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8S_AUTH_HOST", "https://own.example.com")
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "of-the-own-cluster")
+    monkeypatch.setenv("K8S_AUTH_SSL_CA_CERT", "/nonexistent")
+    with connect_elsewhere({"host": "https://other.example.com", "api_key": "of-the-other"}) as other:
+        assert other.host == "https://other.example.com"
+        assert other._connection.credentials() == {"Authorization": "Bearer of-the-other"}
+    assert os.environ["K8S_AUTH_API_KEY"] == "of-the-own-cluster"

@@ -41,7 +41,7 @@ def bound(**claims: Any) -> str:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"username": "ann"}, "give exactly one of password, password_file, password_env, service_account."),
+        ({"username": "ann"}, "give exactly one of password, password_file, password_env, service_account, ecr."),
         ({"username": "ann", "password": "x", "password_env": "Y"}, "not password and password_env."),
         ({"password": "x"}, "username is missing"),
         ({"username": "a:b", "password": "x"}, "has a colon"),

@@ -109,5 +109,5 @@ def test_what_is_missing_is_a_warning_or_an_error(what: str) -> None:
 
 def test_the_result_names_the_binding_of_each_subject() -> None:
     plan = access(entry(users=["bob", "alice"])).plan(State([], Projects()))
-    assert [item["subject"] for item in plan.result["access"]] == ["bob", "alice"]
+    assert [item["subject"] for item in plan.result["access"]] == ["user bob", "user alice"]
     assert {item["binding"] for item in plan.result["access"]} == {change.name for change in plan.changes}

@@ -279,6 +279,31 @@ def test_an_untrusted_registry_gets_no_credential(file: File, registry: FakeRegi
     assert not file.path.exists()
 
 
+def test_a_stored_token_is_replaced_when_the_registry_refuses_it(
+    file: File, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    trusting = {"verify": True, "certs_dirs": [str(tmp_path / "certs.d")]}
+    login = {"registry": registry.host, "service_account": ACCOUNT}
+    file.run({**login, "password": builder()}, verify=False)
+    assert "needs" not in file.run(login, verify=False)
+    assert "needs" not in file.run(login, verify=True, certs_dirs=[str(tmp_path / "nothing")])
+    assert registry.requests == []
+    reason = file.run(login, check=True, **trusting)["credentials"][0]["reason"]
+    assert reason == "the registry does not accept what is stored"
+    assert file.run(login, **trusting)["needs"] == [0]
+
+
+def test_a_stored_token_that_the_registry_accepts_is_kept(file: File, registry: FakeRegistry, tmp_path: Path) -> None:
+    trusting = {"verify": True, "certs_dirs": [str(tmp_path / "certs.d")]}
+    token = builder()
+    registry.rights = {token: {"pull"}}
+    login = {"registry": registry.host, "service_account": ACCOUNT}
+    file.run({**login, "password": token}, **trusting)
+    sent = len(registry.requests)
+    assert file.run(login, **trusting)["changed"] is False
+    assert registry.requests[sent:] == ["GET /v2/", "GET /openshift/token", "GET /v2/"]
+
+
 @pytest.mark.parametrize(
     ("docker", "environment", "expected"),
     [

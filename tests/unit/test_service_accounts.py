@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
+from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import MANAGED_BY
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.projects import Projects
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.service_accounts import (
@@ -185,3 +185,27 @@ def test_what_cannot_be_meant_is_refused(entries: list[dict[str, Any]], message:
 def test_a_namespace_is_needed() -> None:
     with pytest.raises(InputError, match=r"service_accounts\[0\]: namespace is missing"):
         subject({"name": "ci"}, namespace=None)
+
+
+class Slow:
+    """A cluster whose token controller does not work."""
+
+    def list_in(self, *_args: Any, **_options: Any) -> list[dict[str, Any]]:
+        return []
+
+    def map(self, function: Any, items: list[Any]) -> list[Any]:
+        return [function(item) for item in items]
+
+    def wait(self, _kind: Any, _name: str, _namespace: str, until: Any, _deadline: float, describe: Any) -> None:
+        empty = account("ci-token", type=TOKEN_TYPE)
+        assert not until(empty)
+        raise RegistryError(describe(empty))
+
+
+def test_a_token_that_never_comes_says_who_should_have_made_it() -> None:
+    wanted = subject({"name": "ci", "token_secret": "ci-token"})
+    with pytest.raises(
+        RegistryError, match=r"Secret demo/ci-token has no token after 1 seconds\. The token controller"
+    ):
+        wanted.wait(Slow(), wanted.plan(state()))
+    assert subject({"name": "ci", "token_secret": "ci-token"}, wait=False).wait(Slow(), wanted.plan(state())) == {}

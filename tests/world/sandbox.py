@@ -133,6 +133,10 @@ class Names:
             lines = [line for line in lines if line.split()[1:] != [host]]
             Path("/etc/hosts").write_text("\n".join([*lines, f"{address} {host}"]) + "\n")
 
+    def find(self, host: str) -> tuple[str, int] | None:
+        """Address of a host, and where its port 443 is listened on; None for one that is no world's."""
+        return self._known.get(host)
+
     def proxy(self) -> str:
         """URL of the CONNECT proxy that knows these hosts; started at the first call, ends with this process."""
         if self._proxy is None:

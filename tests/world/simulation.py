@@ -14,6 +14,8 @@ from aiohttp import web
 from .controlplane import AGGREGATED_SERVER_NAME, ControlPlane, free_ports
 from .pki import Authority
 from .simulators import images, projects
+from .simulators.external_registry import Importer
+from .simulators.image_imports import ImageImportController, ImageStreamImports
 from .simulators.image_registry_operator import ImageRegistryOperator
 from .simulators.ingress import Ingress
 from .simulators.kube import Controller, Kube, background
@@ -55,6 +57,7 @@ class Simulation:
         ports: Ports,
         directory: Path,
         service_ca: Authority,
+        public_ca: bytes,
         passwords: Mapping[str, str],
         registry: Mapping[str, Any],
         publish: Callable[[str], None],
@@ -65,7 +68,8 @@ class Simulation:
         revision = Revision()
         self.accounts = Accounts(revision)
         streams, pictures, mappings, *views = images.resources(revision, self._hosts)
-        resources = [streams, pictures, mappings, *views, *self.accounts.resources()]
+        imports = ImageStreamImports(revision, Importer(kube, public_ca), streams, pictures)
+        resources = [streams, pictures, mappings, imports, *views, *self.accounts.resources()]
         resources += [projects.Projects(revision, kube), projects.ProjectRequests(revision, kube)]
         self.api = OpenShiftApi(kube, revision, resources)
         self.oauth = OAuthServer(f"https://oauth-openshift.{domain}", self.accounts, passwords)
@@ -81,6 +85,7 @@ class Simulation:
         self.ingress = Ingress(kube, self.router)
         self.operator = ImageRegistryOperator(kube, self.registry, domain, dict(registry))
         self.namespaces = Namespaces(kube, service_ca.certificate)
+        self.imports = ImageImportController(kube, imports)
         self._stack = AsyncExitStack()
 
     def _hosts(self) -> tuple[str, str]:
@@ -115,7 +120,7 @@ class Simulation:
 
     async def start(self) -> None:
         """Let the controllers run."""
-        controllers: list[Controller] = [self.ingress, self.router, self.operator, self.namespaces]
+        controllers: list[Controller] = [self.ingress, self.router, self.operator, self.namespaces, self.imports]
         await self._stack.enter_async_context(background(*(controller.run() for controller in controllers)))
 
     async def stop(self) -> None:

@@ -163,6 +163,7 @@ class World:
             ports=self.ports,
             directory=self.directory,
             service_ca=self.service_ca,
+            public_ca=self._certificates.certificate,
             passwords=PASSWORDS,
             registry=self._first,
             publish=lambda host: sandbox.NAMES.publish(host, self.address, self.ports.router),

@@ -15,17 +15,10 @@ from ansible_collections.quayside.registry.plugins.module_utils.errors import In
 from ansible_collections.quayside.registry.plugins.module_utils.host.files import Files, Write, attributes_change
 from ansible_collections.quayside.registry.plugins.module_utils.oci import auth
 from ansible_collections.quayside.registry.plugins.module_utils.oci.auth import Credential
-from ansible_collections.quayside.registry.plugins.module_utils.oci.client import Registry
+from ansible_collections.quayside.registry.plugins.module_utils.oci.client import Refused, Registry
 from ansible_collections.quayside.registry.plugins.module_utils.oci.reference import registry_scope
 from ansible_collections.quayside.registry.plugins.module_utils.oci.transport import CERTS_DIRS, Transport
 from ansible_collections.quayside.registry.plugins.module_utils.plan import HIDDEN, HIDDEN_NEW, Change, Plan
-
-#: The options of one login, in the argument spec of the module ``registry_auth``.
-LOGIN: dict[str, dict[str, Any]] = {
-    "registry": {"type": "str", "required": True},
-    **credentials.SOURCE,
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-}
 
 #: docker's daemon looks nowhere else.
 _DOCKER_CERTS_DIRS = ("/etc/docker/certs.d",)
@@ -56,14 +49,16 @@ class Wanted:
     def registry(self) -> str:
         return f"{self.host}/{self.namespace}" if self.namespace else self.host
 
-    def why(self, stored: Credential | None, now: float) -> str | None:
+    def why(self, stored: Credential | None, refused: bool, now: float) -> str | None:
         """Why a new credential has to be written; one that was made for this run always is."""
-        made = self.options["service_account"] is not None and self.options["password"] is not None
+        made = credentials.is_asked_for(self.options) and self.options["password"] is not None
         reason = credentials.why_renew(stored, self.options, now)
+        if not reason and refused:
+            reason = "the registry does not accept what is stored"
         return reason or ("a new token was made" if made else None)
 
     def credential(self) -> Credential | None:
-        """None while a service account's token has not been asked for."""
+        """None while its source has not been asked."""
         password = self.options["password"]
         return None if password is None else Credential(credentials.username(self.options), password)
 
@@ -73,6 +68,7 @@ class State:
     content: bytes | None = dataclasses.field(repr=False)
     config: auth.Config = dataclasses.field(repr=False)
     attributes: tuple[dict[str, Any], dict[str, Any]] | None
+    refused: set[int]  # entries whose stored token the registry no longer accepts
 
 
 class AuthFile:
@@ -87,6 +83,7 @@ class AuthFile:
         self._warn = warn
         self._docker = params["format"] == "docker"
         self._verify = params["verify"]
+        self._refused: dict[Credential, bool] = {}
         self._certs_dirs = params["certs_dirs"] or (_DOCKER_CERTS_DIRS if self._docker else CERTS_DIRS)
         self._present: list[Wanted] = []
         self._absent: list[tuple[str, str]] = []
@@ -104,15 +101,42 @@ class AuthFile:
             if entry["state"] == "absent":
                 self._absent.append((host, namespace))
                 continue
-            # the value of a service account's token is given when this run has made it
-            source = {**entry, "password": None} if entry["service_account"] is not None else entry
+            # the value of a token is given when this run has made it
+            source = {**entry, "password": None} if credentials.is_asked_for(entry) else entry
             credentials.check_source(source, f"{what} ({entry['registry']})")
             self._present.append(Wanted(number, host, namespace, key, entry))
 
     def read(self) -> State:
         content = self._files.read(self.path)
         attributes = None if content is None else self._files.wrong_attributes(self.path)
-        return State(content, auth.parse(content or b"", self.path), attributes)
+        config = auth.parse(content or b"", self.path)
+        refused = {wanted.number for wanted in self._present if self._verify and self._is_refused(wanted, config)}
+        return State(content, config, attributes, refused)
+
+    def _is_refused(self, wanted: Wanted, config: auth.Config) -> bool:
+        """Whether the registry refuses a stored token that looks good: its account or cluster may be another by now.
+
+        That the registry cannot be asked is no reason to replace it.
+        """
+        stored = auth.read(config, wanted.key)
+        if stored is None or not credentials.is_asked_for(wanted.options):
+            return False
+        if credentials.why_renew(stored, wanted.options, self._now):
+            return False
+        if stored not in self._refused:
+            try:
+                self._log_in(wanted, stored)
+                self._refused[stored] = False
+            except Refused:
+                self._refused[stored] = True
+            except RegistryError:
+                self._refused[stored] = False
+        return self._refused[stored]
+
+    def _log_in(self, wanted: Wanted, credential: Credential) -> bool:
+        """As the host's clients would, over TLS that they trust. False: the registry asks nobody."""
+        with Transport(wanted.host, self._certs_dirs) as transport:
+            return Registry(wanted.host, transport.send, credential).log_in()
 
     def needs(self, state: State) -> list[int]:
         """Which entries cannot be written before their source is asked for a credential."""
@@ -156,7 +180,10 @@ class AuthFile:
         return Plan(changes, {"path": self.path, "credentials": result}, self._shadowed(state.config))
 
     def _renewals(self, state: State) -> list[tuple[Wanted, str | None]]:
-        return [(wanted, wanted.why(auth.read(state.config, wanted.key), self._now)) for wanted in self._present]
+        return [
+            (wanted, wanted.why(auth.read(state.config, wanted.key), wanted.number in state.refused, self._now))
+            for wanted in self._present
+        ]
 
     def _shadowed(self, config: auth.Config) -> list[str]:
         return [
@@ -176,14 +203,13 @@ class AuthFile:
         self._files.write(change.request)
 
     def _prove(self, config: auth.Config) -> None:
-        """Log in with each credential that is new, as the host's clients would: over TLS that they trust."""
+        """Log in with each credential that is new."""
         for wanted in self._present:
             credential = wanted.credential()
             if credential is None or credential == auth.read(config, wanted.key):
                 continue
             try:
-                with Transport(wanted.host, self._certs_dirs) as transport:
-                    asked = Registry(wanted.host, transport.send, credential).log_in()
+                asked = self._log_in(wanted, credential)
             except RegistryError as error:
                 raise RegistryError(
                     f"The new credential for {wanted.registry} could not be proven, and nothing was written: {error}"
@@ -198,7 +224,7 @@ def _shown(credential: Credential | None, password: str) -> dict[str, str]:
 
 
 def _result(wanted: Wanted, credential: Credential | None, why: str | None) -> dict[str, Any]:
-    expiry = credentials.jwt_expiry(credential.password) if credential else None
+    expiry = credentials.expiry(credential.password) if credential else None
     return {
         "registry": wanted.registry,
         "username": credentials.username(wanted.options),

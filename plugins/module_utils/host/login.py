@@ -17,11 +17,13 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci import auth
 from ansible_collections.quayside.registry.plugins.module_utils.oci.auth import Credential
 
 
-def find_login(options: Sequence[Mapping[str, Any]], files: Files, host: str, repository: str) -> Credential | None:
+def find_login(
+    options: Sequence[Mapping[str, Any]], files: Files, host: str, repository: str, required: bool = True
+) -> Credential | None:
     """The credential that the first of ``options`` gives (``username`` and ``password``, or ``auth_file``).
 
     If none gives one, that of the files that podman looks at; None when there is none at all. Raises InputError for a
-    credential that is asked for and is not there.
+    credential that is asked for and is not there; unless it is ``required``, an auth_file may have none for this registry.
     """
     for given in options:
         username, password, path = given["username"], given["password"], given["auth_file"]
@@ -32,7 +34,7 @@ def find_login(options: Sequence[Mapping[str, Any]], files: Files, host: str, re
         if username:
             return Credential(username, password)
         if path:
-            return _from_file(path, files, host, repository)
+            return _from_file(path, files, host, repository, required)
     for path in _podman_files():
         content = files.read(path)
         credential = auth.find(auth.parse(content, path), host, repository) if content else None
@@ -41,7 +43,7 @@ def find_login(options: Sequence[Mapping[str, Any]], files: Files, host: str, re
     return None
 
 
-def _from_file(path: str, files: Files, host: str, repository: str) -> Credential:
+def _from_file(path: str, files: Files, host: str, repository: str, required: bool) -> Credential | None:
     content = files.read(path)
     if content is None:
         raise InputError(
@@ -56,6 +58,8 @@ def _from_file(path: str, files: Files, host: str, repository: str) -> Credentia
         raise InputError(
             f"auth_file: {path} leaves {host} to the credential helper {helper}, which is not asked: give username and password."
         )
+    if not required:
+        return None
     raise InputError(f"auth_file: {path} has no credential for {host}. Log in with quayside.registry.registry_auth.")
 
 

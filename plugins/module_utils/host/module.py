@@ -29,8 +29,8 @@ class Subject(Protocol, Generic[State]):
         """Carry out one change."""
 
 
-def finish(module: AnsibleModule, subject: Subject[Any], files: Files) -> None:
-    """Read, plan, apply (one change at a time, since they are quick and their order is easy to follow) and exit.
+def finish(module: AnsibleModule, subject: Subject[Any], files: Files, workers: int = 1) -> None:
+    """Read, plan, apply and exit. Files are written one at a time, since that is quick and the order is easy to follow.
 
     That a file cannot be written is found before the first one is, and in check mode as well.
     """
@@ -42,7 +42,7 @@ def finish(module: AnsibleModule, subject: Subject[Any], files: Files) -> None:
                 files.check_writable(change.request.path)
         return plan
 
-    outcome = converge(make_plan, subject.write, module.check_mode, workers=1)
+    outcome = converge(make_plan, subject.write, module.check_mode, workers)
     for warning in outcome.plan.warnings:
         module.warn(warning)
     result = dict(outcome.plan.result)

@@ -13,6 +13,8 @@ import dataclasses
 import hashlib
 import json
 import re
+import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -35,11 +37,15 @@ _CHALLENGE = re.compile(r'([A-Za-z][\w-]*)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s
 
 
 class Refused(RegistryError):
-    """The credential is not accepted, or lacks the right. ``reason`` is the registry's own words."""
+    """The credential is not accepted, or lacks the right. ``reason`` is the registry's own words.
+
+    ``login``: the user was refused, before any right was looked at.
+    """
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+        self.login = False
 
 
 class Missing(RegistryError):
@@ -74,7 +80,7 @@ def challenges(header: str) -> list[tuple[str, dict[str, str]]]:
 
 
 class Registry:
-    """Requests to one registry with one credential (None: anonymously)."""
+    """Requests to one registry with one credential (None: anonymously). Threads may share it."""
 
     def __init__(self, host: str, send: Send, credential: Credential | None = None) -> None:
         self.host = host
@@ -82,6 +88,10 @@ class Registry:
         self._send = send
         self._credential = credential
         self._tokens: dict[str, str] = {}  # scope -> Authorization header
+        self._asks: list[tuple[str, dict[str, str]]] = []  # the challenge that greet() has heard
+        #: Pulls that this credential has left, as far as a registry (the Docker Hub) says so with each manifest.
+        self.remaining: int | None = None
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)  # scope -> one asks, the others wait
 
     # What a registry can be asked
 
@@ -91,6 +101,56 @@ class Registry:
         if response.status != 200:
             raise self._error("log in", response)
         return bool(self._tokens)
+
+    def greet(self) -> None:
+        """Learn how the registry asks for credentials, so that later requests bring theirs along without being asked."""
+        about = "answer"
+        response = self._send("GET", urljoin(self._base, "/v2/"), {}, None)
+        if response.status == 401:
+            self._asks = challenges(response.headers.get("www-authenticate", ""))
+        elif response.status not in (200, 403):
+            raise self._error(about, response)
+
+    def digest(self, repository: str, reference: str, push: bool = False) -> str | None:
+        """The digest of a tag, None where there is none: one HEAD, which the Docker Hub counts as no pull.
+
+        ``push``: with a token that may also push; some registries show a repository that is not there yet to no other.
+        """
+        response = self.head_manifest(repository, reference, push)
+        found = response.headers.get("docker-content-digest", "")
+        allowance = response.headers.get("ratelimit-remaining", "").partition(";")[0]
+        if allowance.isdigit():
+            self.remaining = int(allowance)
+        if response.status == 200 and found:
+            return found
+        if response.status == 404:
+            return None
+        # no digest, or an error, of which HEAD tells no more than its status
+        manifest = self.manifest(repository, reference)
+        return manifest.digest if manifest else None
+
+    def head_manifest(self, repository: str, reference: str, push: bool = False) -> Response:
+        """The answer to HEAD of a manifest, whatever its status is apart from a refusal."""
+        about = f"read {_image(repository, reference)}"
+        path = f"/v2/{repository}/manifests/{reference}"
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
+        return self._request("HEAD", path, headers, scope=_scope(repository, push), about=about)
+
+    def tags(self, repository: str) -> list[str]:
+        """All tags of a repository, page by page. Raises Missing where there is no such repository."""
+        about, path = f"list the tags of {repository}", f"/v2/{repository}/tags/list?n=1000"
+        found: list[str] = []
+        while path:
+            response = self._request("GET", path, scope=_scope(repository), about=about)
+            if response.status != 200:
+                raise self._error(about, response)
+            try:
+                found += json.loads(response.body)["tags"] or []
+            except (ValueError, KeyError, TypeError) as error:
+                raise RegistryError(f"{self.host} could not {about}: its answer has no list of tags.") from error
+            link = re.match(r'\s*<([^>]+)>\s*;.*rel="?next', response.headers.get("link", ""))
+            path = urljoin(urljoin(self._base, path), link[1]) if link else ""
+        return found
 
     def manifest(self, repository: str, reference: str) -> Manifest | None:
         """The manifest of a tag or digest, its content proven by the digest; None where there is none."""
@@ -188,9 +248,9 @@ class Registry:
         """
         url = urljoin(self._base, path)
         ours = urlsplit(url).netloc == urlsplit(self._base).netloc
-        known = self._tokens.get(scope) if ours else None
+        known, fresh = self._known(scope, about) if ours else (None, False)
         response = self._send(method, url, {**(headers or {}), **_authorization(known)}, body)
-        if response.status == 401 and ours and not known:
+        if response.status == 401 and ours and not fresh:  # nothing was brought along, or it may have expired
             answer = self._answer(response, scope, about)
             response = self._send(method, url, {**(headers or {}), **_authorization(answer)}, body)
             if response.status not in (401, 403):
@@ -199,14 +259,38 @@ class Registry:
             raise self._refusal(about, response)
         return response
 
+    def _known(self, scope: str, about: str) -> tuple[str | None, bool]:
+        """The Authorization header to bring along, and whether it was made just now."""
+        if not self._asks or scope in self._tokens:
+            return self._tokens.get(scope), False
+        with self._locks[scope]:
+            if scope in self._tokens:
+                return self._tokens[scope], False
+            # the challenge to greet() was for no repository: the scope is that of the request
+            asks = [
+                (scheme, {name: value for name, value in parameters.items() if name != "scope"})
+                for scheme, parameters in self._asks
+            ]
+            answer = self._answer_to(asks, scope, about)
+            if answer:
+                self._tokens[scope] = answer
+            return answer, bool(answer)
+
     def _answer(self, response: Response, scope: str, about: str) -> str:
-        """The Authorization header that answers the challenge."""
-        for scheme, parameters in challenges(response.headers.get("www-authenticate", "")):
+        """The Authorization header that answers the challenge of a response."""
+        asks = challenges(response.headers.get("www-authenticate", ""))
+        answer = self._answer_to(asks, scope, about)
+        if answer is None:
+            raise self._refusal(about, response)
+        return answer
+
+    def _answer_to(self, asks: list[tuple[str, dict[str, str]]], scope: str, about: str) -> str | None:
+        for scheme, parameters in asks:
             if scheme == "bearer" and parameters.get("realm"):
                 return f"Bearer {self._token(parameters, scope, about)}"
             if scheme == "basic" and self._credential and "error" not in parameters:
                 return _basic(self._credential)
-        raise self._refusal(about, response)
+        return None
 
     def _token(self, parameters: Mapping[str, str], scope: str, about: str) -> str:
         realm = urljoin(self._base, parameters["realm"])
@@ -230,11 +314,15 @@ class Registry:
 
     def _refusal(self, about: str, response: Response, at: str = "") -> Refused:
         who = f"user {self._credential.username}" if self._credential else "anonymous users"
-        reason = _reason(response)
-        for _scheme, parameters in challenges(response.headers.get("www-authenticate", "")):
+        reason, login = _reason(response), bool(at)
+        for scheme, parameters in challenges(response.headers.get("www-authenticate", "")):
             if parameters.get("error"):
                 reason = f"{reason}, {parameters['error']}"
-        return Refused(f"{self.host} does not let {who} {about}: {reason}{at}.", reason)
+            elif scheme == "basic":  # OpenShift's for a missing right has an error
+                login = True
+        refusal = Refused(f"{self.host} does not let {who} {about}: {reason}{at}.", reason)
+        refusal.login = login
+        return refusal
 
     def _error(self, about: str, response: Response) -> RegistryError:
         reason = _reason(response)

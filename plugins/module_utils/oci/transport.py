@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTPS to a registry with the trust that podman and docker have. Standard library only, so that it runs on any host.
 
+Connections are pooled: threads may share a transport.
+
 Trusted is what the system trusts and, added to it, the ``*.crt`` of the registry's folder in certs.d. Go, which those
 clients are written in, takes every certificate there as an anchor and looks at no common name: so does this.
 """
@@ -26,6 +28,9 @@ from ansible_collections.quayside.registry.plugins.module_utils.errors import In
 
 #: Where podman, buildah, skopeo and CRI-O look for the folder of a registry; the first that exists is the only one read.
 CERTS_DIRS = ("~/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
+
+#: What OpenSSL says of an answer that is no TLS at all.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 #: Answers that promise better luck later. Every request of a registry's API may be repeated.
 _BUSY = (429, 502, 503, 504)
@@ -107,7 +112,9 @@ class Transport:
         validate_certs: bool = True,
         timeout: float = 30.0,
         pause: Callable[[float], None] = time.sleep,
+        plain_http: bool = False,
     ) -> None:
+        """``plain_http``: where the registry itself does not speak TLS it is spoken to without, as clients do when insecure."""
         self.host = host
         self.tls: dict[str, Any] = {}
         self._certs_dirs = certs_dirs
@@ -115,19 +122,22 @@ class Transport:
         self._verified = validate_certs
         self._timeout = timeout
         self._pause = pause
-        self._connections: dict[str, http.client.HTTPSConnection] = {}
+        self._plain_http = plain_http
+        self._is_plain = False  # found out by the first connection
+        self._connections: dict[str, list[http.client.HTTPConnection]] = {}  # those that nobody uses now
 
     def __enter__(self) -> Transport:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        for connection in self._connections.values():
-            connection.close()
+        for connections in self._connections.values():
+            for connection in connections:
+                connection.close()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
         """One request, repeated while the server is busy or drops the connection. Redirects are the caller's."""
         parts = urllib.parse.urlsplit(url)
-        if parts.scheme != "https":
+        if parts.scheme != "https" and not (self._plain_http and parts.netloc == self.host):
             raise RegistryError(f"{self.host} refers to {parts.scheme}://{parts.netloc}: nothing is sent unencrypted.")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         for attempt in range(1, _ATTEMPTS + 1):
@@ -151,7 +161,11 @@ class Transport:
     def _exchange(
         self, netloc: str, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
-        connection = self._connections.pop(netloc, None) or self._connect(netloc)
+        idle = self._connections.setdefault(netloc, [])
+        try:
+            connection = idle.pop()
+        except IndexError:
+            connection = self._connect(netloc)
         try:
             connection.request(method, path, body=body, headers={"User-Agent": "quayside.registry", **headers})
             answer = connection.getresponse()
@@ -159,11 +173,33 @@ class Transport:
         except BaseException:
             connection.close()
             raise
-        self._connections[netloc] = connection
+        idle.append(connection)
         names = {name.lower() for name, _value in answer.getheaders()}
         return Response(answer.status, {name: answer.getheader(name, "") for name in names}, content)
 
-    def _connect(self, netloc: str) -> http.client.HTTPSConnection:
+    def _connect(self, netloc: str) -> http.client.HTTPConnection:
+        may_be_plain = self._plain_http and netloc == self.host
+        if may_be_plain and self._is_plain:
+            return self._connect_plainly(netloc)
+        try:
+            return self._connect_securely(netloc)
+        except ssl.SSLError as error:
+            if may_be_plain and error.reason in _NO_TLS:
+                self._is_plain = True
+                return self._connect_plainly(netloc)
+            raise
+        except ConnectionRefusedError:
+            if may_be_plain and ":" not in netloc:  # nobody listens on port 443
+                return self._connect_plainly(netloc)
+            raise
+
+    def _connect_plainly(self, netloc: str) -> http.client.HTTPConnection:
+        target = urllib.parse.urlsplit(f"//{netloc}")
+        connection = http.client.HTTPConnection(target.hostname or "", target.port or 80, timeout=self._timeout)
+        connection.connect()
+        return connection
+
+    def _connect_securely(self, netloc: str) -> http.client.HTTPConnection:
         target = urllib.parse.urlsplit(f"//{netloc}")
         name, port = target.hostname or "", target.port or 443
         proxy = urllib.parse.urlsplit(_proxy(name, netloc))
@@ -196,12 +232,7 @@ class Transport:
                 f"The certificate of {netloc} is not trusted here: x509: {error.verify_message}. {self._remedy(error)}"
             )
         if isinstance(error, ssl.SSLError):
-            if error.reason in (
-                "WRONG_VERSION_NUMBER",
-                "HTTP_REQUEST",
-                "PACKET_LENGTH_TOO_LONG",
-                "RECORD_LAYER_FAILURE",
-            ):
+            if error.reason in _NO_TLS:
                 return Unreachable(f"{netloc} does not speak TLS (it answers plain HTTP, perhaps). Check the port.")
             return Unreachable(f"No TLS connection to {netloc}: {error.reason or error}.")
         if isinstance(error, socket.gaierror):

@@ -212,12 +212,4 @@ def _existing(cluster: Cluster, kind: Kind, names: Iterable[str]) -> set[str] | 
 
 
 def _result(grant: Grant, binding: str) -> Object:
-    return {
-        "project": grant.project,
-        "role": grant.role.name,
-        "role_kind": grant.role.kind,
-        "subject_kind": grant.subject.kind,
-        "subject": grant.subject.name,
-        "subject_namespace": grant.subject.namespace,
-        "binding": binding,
-    }
+    return {"project": grant.project, "role": grant.role.name, "subject": str(grant.subject), "binding": binding}

@@ -16,7 +16,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import Connection, open_connection
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import (
+    Connection,
+    open_connection,
+    without_environment,
+)
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     Kind,
     Object,
@@ -296,6 +300,12 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     return Cluster(open_connection(params))
 
 
+def connect_elsewhere(params: Mapping[str, Any]) -> Cluster:
+    """A connection to a cluster beside the module's own: by ``params`` alone, since the environment names the module's."""
+    with without_environment():
+        return Cluster(open_connection(params))
+
+
 def _about(verb: str, kind: Kind, name: str, namespace: str) -> str:
     return f"{verb} {kind.kind} {namespace}/{name}" if namespace else f"{verb} {kind.kind} {name}"
 
@@ -308,4 +318,6 @@ def _unreachable(host: str, error: Exception) -> str:
             f"The certificate of the API server {host} could not be verified: {text}. Set ca_cert to the file of the CA"
             " that signed it (or use a kubeconfig that carries it)."
         )
+    if "NO_CERTIFICATE_OR_CRL_FOUND" in text:
+        return f"The file of ca_cert holds no certificate in PEM form ({text}). Nothing was sent to {host}."
     return f"The API server {host} cannot be reached: {text}. Check host or kubeconfig and context, and the network."

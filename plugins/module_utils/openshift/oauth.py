@@ -13,7 +13,6 @@ import base64
 import contextlib
 import hashlib
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
@@ -21,7 +20,6 @@ from ansible_collections.quayside.registry.plugins.module_utils.errors import Re
 IMPORT_ERROR: str | None = None
 try:
     import requests
-    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
     from kubernetes.client import Configuration
     from openshift.helper.userpassauth import OCPLoginConfiguration, OCPLoginException
 except ImportError:
@@ -30,12 +28,9 @@ except ImportError:
 
 
 class Login(OCPLoginConfiguration):  # type: ignore[misc]
-    """A session of one user. ``configuration`` is the Kubernetes client's, with the token; ``log_out`` ends the session."""
+    """A session of one user. Its ``access_token`` is good until ``log_out``."""
 
-    def __init__(self, auth: Mapping[str, Any], username: str, password: str) -> None:
-        # with user and password kubernetes.core looks for no other credentials; they are of no use to the API server
-        configuration = core_client._create_configuration({**auth, "username": username, "password": password})
-        configuration.username = configuration.password = None
+    def __init__(self, configuration: Any, username: str, password: str) -> None:
         # past the parent's own constructor, which current kubernetes refuses
         Configuration.__init__(self, host=configuration.host)
         self.verify_ssl, self.ssl_ca_cert = configuration.verify_ssl, configuration.ssl_ca_cert
@@ -43,19 +38,18 @@ class Login(OCPLoginConfiguration):  # type: ignore[misc]
         self.ocp_username, self.ocp_password = (text.encode().decode("latin-1") for text in (username, password))
         self.get_token()
         del self.ocp_password
-        configuration.api_key = {"authorization": f"Bearer {self.token['access_token']}"}
-        self.configuration = configuration
+        self.access_token = str(self.token["access_token"])
 
     def log_out(self) -> None:
         """Delete the token's object. That it may still be accepted for two minutes is the API server's cache.
 
         A failure is not one of the task's: the token ends by itself, after a day unless configured otherwise.
         """
-        token = self.token["access_token"]
+        name = token_object_name(self.access_token)
         with contextlib.suppress(requests.RequestException):
             requests.delete(
-                f"{self.host}/apis/oauth.openshift.io/v1/oauthaccesstokens/{token_object_name(token)}",
-                headers={"Authorization": f"Bearer {token}"},
+                f"{self.host}/apis/oauth.openshift.io/v1/oauthaccesstokens/{name}",
+                headers={"Authorization": f"Bearer {self.access_token}"},
                 auth=lambda request: request,  # not a .netrc's
                 verify=self.con_verify_ca,
                 timeout=30,
@@ -71,8 +65,8 @@ def token_object_name(token: str) -> str:
     return prefix + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def log_in(auth: Mapping[str, Any], username: str, password: str) -> Login:
-    """Log in with kubernetes.core's connection settings (``host`` among them).
+def log_in(configuration: Any, username: str, password: str) -> Login:
+    """Log in on the cluster of a configuration of the package kubernetes (host, CA, whether to verify).
 
     Raises RegistryError: wrong credentials, no OAuth server, untrusted certificate, unreachable.
     """
@@ -81,9 +75,9 @@ def log_in(auth: Mapping[str, Any], username: str, password: str) -> Login:
             "Logging in with username and password needs the Python packages openshift, requests and requests-oauthlib"
             f" where this module runs. Install them with: pip install openshift requests-oauthlib. {IMPORT_ERROR}"
         )
-    host = auth["host"]
+    host = configuration.host
     try:
-        return Login(auth, username, password)
+        return Login(configuration, username, password)
     except OCPLoginException as error:
         status = getattr(error, "req_info", {}).get("req_status_code")
         if status == 401:

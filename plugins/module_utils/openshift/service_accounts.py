@@ -253,7 +253,6 @@ def _result(account: Account, after: Object) -> Object:
         "name": account.name,
         "pull_secrets": [link.get("name") for link in after.get("imagePullSecrets") or []],
         "mount_secrets": [link.get("name") for link in after.get("secrets") or []],
-        "token_secret": account.token_secret,
     }
 
 

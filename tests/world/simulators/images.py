@@ -2,7 +2,8 @@
 
 Real: an ImageStream's status.tags holds the history of each tag, newest first; Image objects are cluster-wide and named
 by digest; ImageStreamTag and ImageStreamImage are views of both. A push creates an ImageStreamMapping, which writes the
-Image and the tag. Imports (ImageStreamImport, and the controller that imports spec tags) are not here.
+Image and the tag. A spec tag that points at another tag or image is resolved when it is written, and follows a tag of its
+own stream; what it has to do with other registries is in `image_imports`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .store import Revision, now
 GROUP = "image.openshift.io"
 NAME = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 HISTORY = 20
+LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 
 
 class ImageStreams(Resource):
@@ -37,15 +39,52 @@ class ImageStreams(Resource):
             raise invalid(self.kind, GROUP, name, [("FieldValueInvalid", message, "metadata.name")])
         spec = item["spec"] = item.get("spec") or {}
         spec.setdefault("lookupPolicy", {"local": False})
-        generation = old["metadata"]["generation"] + (spec != old["spec"]) if old else 1
+        before = {tag["name"]: tag for tag in (old or {"spec": {}})["spec"].get("tags") or []}
+        if spec.get("tags"):
+            spec["tags"].sort(key=lambda tag: tag["name"])
         for tag in spec.get("tags") or []:
             tag.setdefault("annotations", None)
             tag.setdefault("referencePolicy", {}).setdefault("type", "Source")
             tag.setdefault("importPolicy", {}).setdefault("importMode", "Legacy")
-            if tag.get("generation") is None:
-                tag["generation"] = generation
+            for policy in ("insecure", "scheduled"):
+                if not tag["importPolicy"].get(policy):
+                    tag["importPolicy"].pop(policy, None)
+            if tag.get("generation") is None and tag["name"] in before:
+                tag["generation"] = before[tag["name"]]["generation"]
+        generation = old["metadata"]["generation"] + (spec != old["spec"]) if old else 1
         item["metadata"]["generation"] = generation
         item["status"] = old["status"] if old else {}
+        changed = [tag for tag in spec.get("tags") or [] if _points_elsewhere(before.get(tag["name"]), tag, item)]
+        for tag in changed:
+            tag["generation"] = generation
+        for tag in changed:
+            self._resolve(item, tag)
+
+    def _resolve(self, stream: Object, tag: Object) -> None:
+        """What a changed spec tag that points into a stream means now; of another stream it must exist."""
+        source = tag.get("from") or {}
+        if source.get("kind") not in ("ImageStreamTag", "ImageStreamImage"):
+            return
+        name, _separator, rest = source["name"].partition("@" if source["kind"] == "ImageStreamImage" else ":")
+        where = source.get("namespace") or stream["metadata"]["namespace"], name
+        own = where == (stream["metadata"]["namespace"], stream["metadata"]["name"])
+        found = stream if own else self.store.find(*where)
+        field = f"spec.tags[{tag['name']}].from.name"
+        if found is None:
+            message = f'Not found: "{source["name"]}"'
+            raise invalid(self.kind, GROUP, stream["metadata"]["name"], [("FieldValueNotFound", message, field)])
+        items = [
+            item
+            for entry in found["status"].get("tags") or []
+            for item in (entry["items"] or [])[: 1 if source["kind"] == "ImageStreamTag" else None]
+            if rest == (entry["tag"] if source["kind"] == "ImageStreamTag" else item["image"])
+        ]
+        if items:
+            point(stream, tag["name"], {**items[0], "created": now(), "generation": tag["generation"]})
+        elif source["kind"] == "ImageStreamImage":
+            why = f'error generating tag event: imagestreamimages.image.openshift.io "{source["name"]}" not found'
+            message = f'Invalid value: "{source["name"]}": {why}'
+            raise invalid(self.kind, GROUP, stream["metadata"]["name"], [("FieldValueInvalid", message, field)])
 
     def show(self, item: Object) -> Object:
         """The repositories depend on which hosts the registry has now."""
@@ -59,19 +98,13 @@ class ImageStreams(Resource):
     def record(self, namespace: str, name: str, tag: str, digest: str) -> None:
         """A tag now points at an image: the newest item of its history."""
         stream = self.store.get(namespace, name)
-        tags = stream["status"].setdefault("tags", [])
-        entry = next((entry for entry in tags if entry["tag"] == tag), None)
-        if entry is None:
-            entry = {"tag": tag, "items": []}
-            tags.append(entry)
-            tags.sort(key=lambda item: item["tag"])
-        if entry["items"] and entry["items"][0]["image"] == digest:
+        if self.digest(namespace, name, tag) == digest:
             return
         internal = self.hosts()[0]
         reference = f"{internal}/{namespace}/{name}@{digest}"
         item = {"created": now(), "dockerImageReference": reference, "image": digest,
                 "generation": stream["metadata"]["generation"]}  # fmt: skip
-        entry["items"] = [item, *entry["items"]][:HISTORY]
+        point(stream, tag, item)
         self.store.update(stream)
 
     def digest(self, namespace: str, name: str, tag: str) -> str | None:
@@ -81,6 +114,50 @@ class ImageStreams(Resource):
             if entry["tag"] == tag and entry["items"]:
                 return str(entry["items"][0]["image"])
         return None
+
+
+def status_tag(stream: Object, tag: str) -> Object:
+    """The tag's entry in the stream's status, made where it is missing."""
+    tags = stream["status"].setdefault("tags", [])
+    for entry in tags:
+        if entry["tag"] == tag:
+            return entry  # type: ignore[no-any-return]
+    entry = {"tag": tag, "items": None}
+    tags.append(entry)
+    tags.sort(key=lambda item: item["tag"])
+    return entry
+
+
+def point(stream: Object, tag: str, item: Object) -> None:
+    """The tag points at an image from now on, without complaint, and so do the tags of this stream that follow it."""
+    entry = status_tag(stream, tag)
+    items = entry["items"] or []
+    if items and all(items[0][key] == item[key] for key in ("image", "dockerImageReference")):
+        items[0]["generation"] = item["generation"]
+    else:
+        items = [item, *items]
+    entry["items"] = items[:HISTORY]
+    entry.pop("conditions", None)
+    for other in stream["spec"].get("tags") or []:
+        source = other.get("from") or {}
+        if (
+            source.get("kind") == "ImageStreamTag"
+            and source["name"] == f"{stream['metadata']['name']}:{tag}"
+            and source.get("namespace", stream["metadata"]["namespace"]) == stream["metadata"]["namespace"]
+            and other["name"] != tag
+        ):
+            point(stream, other["name"], {**item, "generation": other.get("generation") or item["generation"]})
+
+
+def _points_elsewhere(old: Object | None, new: Object, stream: Object) -> bool:
+    """Whether a spec tag is new, points elsewhere, or is to be looked at again (generation 0)."""
+    if old is None or new.get("generation") in (None, 0):
+        return True
+
+    def source(tag: Object) -> Object:
+        return {"namespace": stream["metadata"]["namespace"], **(tag.get("from") or {})}
+
+    return source(old) != source(new)
 
 
 class Images(Resource):
@@ -184,7 +261,7 @@ class ImageStreamImages(_View):
         stream_name, digest = self.split(name)
         stream = self.streams.store.find(namespace, stream_name)
         for entry in (stream or {"status": {}})["status"].get("tags") or []:
-            for item in entry["items"]:
+            for item in entry["items"] or []:
                 if item["image"] == digest and stream is not None:
                     metadata = {"name": name, "namespace": namespace, "uid": stream["metadata"]["uid"],
                                 "creationTimestamp": item["created"]}  # fmt: skip
@@ -216,6 +293,43 @@ class ImageStreamMappings(Resource):
         if self.images.store.find("", digest) is None:
             self.images.store.create(image)
         self.streams.record(namespace, name, tag, digest)
+
+
+def describe(reference: str, manifest: Object, media_type: str, config: Object) -> Object:
+    """The Image of a manifest (its config is empty for a list), named by the digest at the end of its reference."""
+    image: Object = {
+        "metadata": {
+            "name": reference.partition("@")[2],
+            "annotations": {"image.openshift.io/dockerLayersOrder": "ascending"},
+        },
+        "dockerImageReference": reference,
+        "dockerImageMetadata": {"kind": "DockerImage", "apiVersion": "image.openshift.io/1.0"},
+        "dockerImageMetadataVersion": "1.0",
+        "dockerImageManifestMediaType": media_type,
+    }
+    if media_type in LISTS:
+        image["dockerImageManifests"] = [_part(item) for item in manifest["manifests"]]
+        return image
+    layers = manifest.get("layers") or []
+    image["dockerImageLayers"] = [
+        {"name": layer["digest"], "size": layer["size"], "mediaType": layer["mediaType"]} for layer in layers
+    ]
+    image["dockerImageMetadata"].update(
+        Id=manifest["config"]["digest"],
+        Created=config.get("created"),
+        ContainerConfig={},
+        Config=config.get("config") or {},
+        Architecture=config.get("architecture", ""),
+        Size=manifest["config"]["size"] + sum(layer["size"] for layer in layers),
+    )
+    return image
+
+
+def _part(item: Object) -> Object:
+    platform = item.get("platform") or {}
+    part = {"digest": item["digest"], "mediaType": item["mediaType"], "manifestSize": item["size"],
+            "architecture": platform.get("architecture", ""), "os": platform.get("os", "")}  # fmt: skip
+    return {**part, **({"variant": platform["variant"]} if platform.get("variant") else {})}
 
 
 def resources(revision: Revision, hosts: Callable[[], tuple[str, str]]) -> list[Resource]:

@@ -3,8 +3,7 @@
 Real: openshift-apiserver and oauth-apiserver behind APIServices. The API server authenticates and authorizes, then
 forwards with X-Remote-User, X-Remote-Group and X-Remote-Extra-* over its proxy-client certificate; nobody else may
 connect. What cannot be a CRD lives here, since it computes its answer: projects out of namespaces, image stream tags out
-of streams and images, `users/~` out of the caller. A resource to come (imagestreamimports) is one more subclass of
-Resource in `resources()` of its module.
+of streams and images, `users/~` out of the caller.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from yarl import URL
 
 from ..pki import Authority
 from .errors import ApiError
-from .images import GROUP, Images, ImageStreamMappings, ImageStreams
+from .images import GROUP, LISTS, Images, ImageStreamMappings, ImageStreams, describe
 from .kube import Kube
 from .projects import allowed
 from .registry_access import HEADERS, Access, Refused, error
@@ -34,7 +34,6 @@ SERVICE_HOSTS = [
     "image-registry.openshift-image-registry.svc.cluster.local",
 ]
 HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "authorization", "host", "content-length", "expect"}
-LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 LARGEST_MANIFEST = 4 << 20
 
 
@@ -141,7 +140,7 @@ class Registry:
             return digest
         known = set(self._parts.get((namespace, name), ()))
         for entry in stream["status"].get("tags") or []:
-            for item in entry["items"]:
+            for item in entry["items"] or []:
                 image = self.images.store.find("", item["image"]) or {}
                 known.update([item["image"]], (part["digest"] for part in image.get("dockerImageManifests") or []))
         if reference not in known:
@@ -189,40 +188,21 @@ class Registry:
 
     async def _image(self, namespace: str, name: str, digest: str, body: bytes, media_type: str) -> Object:
         manifest = json.loads(body)
-        internal = self.streams.hosts()[0]
-        annotations = {"image.openshift.io/dockerLayersOrder": "ascending",
-                       "image.openshift.io/manifestBlobStored": "true", "openshift.io/image.managed": "true"}  # fmt: skip
-        image: Object = {
-            "metadata": {"name": digest, "annotations": annotations},
-            "dockerImageReference": f"{internal}/{namespace}/{name}@{digest}",
-            "dockerImageMetadata": {"kind": "DockerImage", "apiVersion": "image.openshift.io/1.0"},
-            "dockerImageMetadataVersion": "1.0",
-            "dockerImageManifestMediaType": manifest.get("mediaType", media_type),
+        media_type = manifest.get("mediaType", media_type)
+        config = {} if media_type in LISTS else await self._blob(namespace, name, manifest["config"]["digest"])
+        image = describe(f"{self.streams.hosts()[0]}/{namespace}/{name}@{digest}", manifest, media_type, config)
+        image["metadata"]["annotations"] |= {
+            "image.openshift.io/manifestBlobStored": "true",
+            "openshift.io/image.managed": "true",
         }
-        if image["dockerImageManifestMediaType"] in LISTS:
-            image["dockerImageManifests"] = [_part(item) for item in manifest["manifests"]]
-            return image
-        layers = manifest.get("layers") or []
-        image["dockerImageLayers"] = [
-            {"name": layer["digest"], "size": layer["size"], "mediaType": layer["mediaType"]} for layer in layers
-        ]
-        config = json.loads(await self._blob(namespace, name, manifest["config"]["digest"]))
-        metadata = image["dockerImageMetadata"]
-        metadata.update(
-            Id=manifest["config"]["digest"],
-            Created=config.get("created"),
-            ContainerConfig={},
-            Config=config.get("config") or {},
-            Architecture=config.get("architecture", ""),
-            Size=manifest["config"]["size"] + sum(layer["size"] for layer in layers),
-        )
         return image
 
-    async def _blob(self, namespace: str, name: str, digest: str) -> bytes:
+    async def _blob(self, namespace: str, name: str, digest: str) -> Object:
         assert self._session is not None
         async with self._session.get(f"{self.backend}/v2/{namespace}/{name}/blobs/{digest}") as response:
             response.raise_for_status()
-            return await response.read()
+            blob: Object = json.loads(await response.read())
+            return blob
 
     def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
         # podman sends each media type that it accepts in a header of its own
@@ -267,10 +247,3 @@ async def _read(request: web.BaseRequest) -> bytes:
         if len(body) > LARGEST_MANIFEST:
             raise error(413, "SIZE_INVALID", "manifest too large")
     return body
-
-
-def _part(item: Object) -> Object:
-    platform = item.get("platform") or {}
-    part = {"digest": item["digest"], "mediaType": item["mediaType"], "manifestSize": item["size"],
-            "architecture": platform.get("architecture", ""), "os": platform.get("os", "")}  # fmt: skip
-    return {**part, **({"variant": platform["variant"]} if platform.get("variant") else {})}
