@@ -13,7 +13,7 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.world import World
 
-NAMES = ("expose", "trust", "builders", "pull_secrets", "image_streams", "verify")
+NAMES = ("expose", "trust", "builders", "image_config", "pull_secrets", "image_streams", "verify", "promote_images")
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 

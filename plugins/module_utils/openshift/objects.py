@@ -64,6 +64,14 @@ IMAGE_STREAM_TAG = Kind("ImageStreamTag", "imagestreamtags", "image.openshift.io
 IMAGE_STREAM_IMPORT = Kind("ImageStreamImport", "imagestreamimports", "image.openshift.io")
 IMAGE_REGISTRY_CONFIG = Kind("Config", "configs", "imageregistry.operator.openshift.io", namespaced=False)
 IMAGE_CONFIG = Kind("Image", "images", "config.openshift.io", namespaced=False)
+IMAGE_DIGEST_MIRROR_SET = Kind("ImageDigestMirrorSet", "imagedigestmirrorsets", "config.openshift.io", namespaced=False)
+IMAGE_TAG_MIRROR_SET = Kind("ImageTagMirrorSet", "imagetagmirrorsets", "config.openshift.io", namespaced=False)
+IMAGE_CONTENT_SOURCE_POLICY = Kind(
+    "ImageContentSourcePolicy", "imagecontentsourcepolicies", "operator.openshift.io", "v1alpha1", namespaced=False
+)
+MACHINE_CONFIG_POOL = Kind(
+    "MachineConfigPool", "machineconfigpools", "machineconfiguration.openshift.io", namespaced=False
+)
 INGRESS_CONTROLLER = Kind("IngressController", "ingresscontrollers", "operator.openshift.io")
 INGRESS_CONFIG = Kind("Ingress", "ingresses", "config.openshift.io", namespaced=False)
 IMAGE_PRUNER = Kind("ImagePruner", "imagepruners", "imageregistry.operator.openshift.io", namespaced=False)
