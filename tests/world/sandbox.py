@@ -149,7 +149,8 @@ class Names:
 
     def find(self, host: str) -> tuple[str, int] | None:
         """Address of a host, and where its port 443 is listened on; None for one that is no world's."""
-        return self._known.get(host)
+        places = self._known.get(host)
+        return places[-1] if places else None
 
     def proxy(self) -> str:
         """URL of the CONNECT proxy that knows these hosts; started at the first call, ends with this process."""
