@@ -39,7 +39,7 @@ PASSWORDS = {
 }
 NAMESPACES = [
     "openshift-authentication", "openshift-config", "openshift-config-managed", "openshift-image-registry",
-    "openshift-ingress", "openshift-ingress-operator", "openshift-marketplace",
+    "openshift-ingress", "openshift-ingress-operator", "openshift-marketplace", "openshift-operators",
 ]  # fmt: skip
 CORE = "/api/v1/namespaces"
 REGISTRY_CONFIG = "/apis/imageregistry.operator.openshift.io/v1/configs/cluster"

@@ -78,6 +78,12 @@ IMAGE_PRUNER = Kind("ImagePruner", "imagepruners", "imageregistry.operator.opens
 POD = Kind("Pod", "pods")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps")
 DAEMON_SET = Kind("DaemonSet", "daemonsets", "apps")
+CATALOG_SOURCE = Kind("CatalogSource", "catalogsources", "operators.coreos.com", "v1alpha1")
+PACKAGE_MANIFEST = Kind("PackageManifest", "packagemanifests", "packages.operators.coreos.com")
+OPERATOR_GROUP = Kind("OperatorGroup", "operatorgroups", "operators.coreos.com")
+SUBSCRIPTION = Kind("Subscription", "subscriptions", "operators.coreos.com", "v1alpha1")
+INSTALL_PLAN = Kind("InstallPlan", "installplans", "operators.coreos.com", "v1alpha1")
+CLUSTER_SERVICE_VERSION = Kind("ClusterServiceVersion", "clusterserviceversions", "operators.coreos.com", "v1alpha1")
 
 
 @dataclasses.dataclass(frozen=True)
