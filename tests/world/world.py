@@ -343,6 +343,10 @@ class World:
                 raise TimeoutError(f"world {self.name}: {what} did not come within {timeout:.0f} s")
             time.sleep(0.02)
 
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run something in the simulators' loop, such as another simulator's start."""
+        return self._call(work)
+
     def _call(self, work: Coroutine[Any, Any, Result] | Callable[[], Result], timeout: float = 60) -> Result:
         """Run something in the simulators' loop."""
 
