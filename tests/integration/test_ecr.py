@@ -97,6 +97,18 @@ def test_an_expired_token_is_replaced(world: World, project: str, amazon: Aws, r
     assert password(world, project, registry.host) == amazon.issued[1]
 
 
+def test_an_expired_token_promotes_nothing_and_says_whose_it_is(
+    amazon: Aws, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    ended = amazon.token()  # the registry knows only those that were issued
+    auth_file = tmp_path / "auth.json"
+    auth_file.write_text(json.dumps({"auths": {registry.host: {"username": "AWS", "password": ended}}}))
+    images = [{"source": f"{registry.host}/shop/web:1", "destinations": [f"{registry.host}/shop/live:1"]}]
+    result = run_module("image_promotion", images=images, auth_file=str(auth_file))
+    assert result["msg"].startswith(f"{registry.host} does not let user AWS read shop/web:1: ")
+    assert result["changed"] is False and ended not in json.dumps(result)
+
+
 def test_as_another_role(world: World, project: str, amazon: Aws, registry: FakeRegistry) -> None:
     role = {"role_arn": "arn:aws:iam::123456789012:role/puller"}
     assert summaries(give(world, project, registry.host, ecr=role)) == ["create Secret ecr"]
