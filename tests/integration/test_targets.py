@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from aws import aws
@@ -29,6 +30,8 @@ def amazon() -> Iterator[None]:
     with aws() as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             patch.setenv(name, value)
+        iam = boto3.client("iam", region_name="eu-west-1")
+        iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")  # of the nodes
         yield
 
 
