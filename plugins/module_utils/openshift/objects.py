@@ -75,7 +75,9 @@ MACHINE_CONFIG_POOL = Kind(
 INGRESS_CONTROLLER = Kind("IngressController", "ingresscontrollers", "operator.openshift.io")
 INGRESS_CONFIG = Kind("Ingress", "ingresses", "config.openshift.io", namespaced=False)
 IMAGE_PRUNER = Kind("ImagePruner", "imagepruners", "imageregistry.operator.openshift.io", namespaced=False)
+IMAGE_STREAM_IMAGE = Kind("ImageStreamImage", "imagestreamimages", "image.openshift.io")
 POD = Kind("Pod", "pods")
+EVENT = Kind("Event", "events")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps")
 DAEMON_SET = Kind("DaemonSet", "daemonsets", "apps")
 
