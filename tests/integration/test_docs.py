@@ -25,6 +25,7 @@ NAMES = (
     "promote_images",
     "move_to_registry",
     "publish_workflow",
+    "diagnose",
 )
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
