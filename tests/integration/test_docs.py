@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clusters import new_project
+from quays import quay_in
 
 from playbooks import environment, run_playbook
 from staging import ROOT
 from world.external import ExternalRegistry
 from world.world import World
 
-NAMES = ("expose", "trust", "builders", "image_config", "pull_secrets", "image_streams", "verify", "promote_images")
+NAMES = ("expose", "trust", "builders", "image_config", "pull_secrets", "image_streams", "verify", "promote_images",
+         "quay_first_user")  # fmt: skip
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 
@@ -23,8 +27,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("docs")
 
 
+@pytest.fixture(scope="module")
+def quay_host(world: World) -> Iterator[str]:
+    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
+        yield host
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, home: Path) -> None:
+def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, quay_host: str, home: Path) -> None:
     env = environment(world.admin_kubeconfig, home)
     certificate, key = world.certificate_for("registry.example.com")
     (home / "registry.example.com.crt").write_text(certificate)
@@ -35,6 +45,6 @@ def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, home: Path) ->
         playbook = home / f"{guide.stem}-{number}.yml"
         playbook.write_text(text)
         for expected in ("changes something or nothing", "changes nothing"):
-            run = run_playbook(playbook, env)
+            run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay_host}")
             assert not run.failures, f"{guide.name}, playbook {number + 1}"
             assert expected == "changes something or nothing" or run.changed == 0, run.changes
