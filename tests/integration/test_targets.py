@@ -68,8 +68,11 @@ def test_every_module_and_role_has_a_target() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_target(target: str, world: World, ghcr: ExternalRegistry, hub: dict[str, str], tmp_path: Path) -> None:
     env = {**environment(world.admin_kubeconfig, tmp_path), "K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
+    ghcr_ca = tmp_path / "ghcr.crt"
+    ghcr_ca.write_text(world.certificate_for("ghcr.io")[0])  # with its CA
     facts = {
         **hub,
+        "ghcr_ca": str(ghcr_ca),
         "target_directory": str(tmp_path),
         "registry_host": world.registry_host,
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",

@@ -75,9 +75,17 @@ MACHINE_CONFIG_POOL = Kind(
 INGRESS_CONTROLLER = Kind("IngressController", "ingresscontrollers", "operator.openshift.io")
 INGRESS_CONFIG = Kind("Ingress", "ingresses", "config.openshift.io", namespaced=False)
 IMAGE_PRUNER = Kind("ImagePruner", "imagepruners", "imageregistry.operator.openshift.io", namespaced=False)
+IMAGE_STREAM_IMAGE = Kind("ImageStreamImage", "imagestreamimages", "image.openshift.io")
 POD = Kind("Pod", "pods")
+EVENT = Kind("Event", "events")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps")
 DAEMON_SET = Kind("DaemonSet", "daemonsets", "apps")
+CATALOG_SOURCE = Kind("CatalogSource", "catalogsources", "operators.coreos.com", "v1alpha1")
+PACKAGE_MANIFEST = Kind("PackageManifest", "packagemanifests", "packages.operators.coreos.com")
+OPERATOR_GROUP = Kind("OperatorGroup", "operatorgroups", "operators.coreos.com")
+SUBSCRIPTION = Kind("Subscription", "subscriptions", "operators.coreos.com", "v1alpha1")
+INSTALL_PLAN = Kind("InstallPlan", "installplans", "operators.coreos.com", "v1alpha1")
+CLUSTER_SERVICE_VERSION = Kind("ClusterServiceVersion", "clusterserviceversions", "operators.coreos.com", "v1alpha1")
 
 
 @dataclasses.dataclass(frozen=True)
