@@ -24,6 +24,7 @@ from .simulators.oauth import OAuthServer
 from .simulators.olm import OperatorLifecycleManager
 from .simulators.olm_catalog import PackageManifests
 from .simulators.openshift_api import OpenShiftApi
+from .simulators.quay_operator import QuayOperator
 from .simulators.registry import Registry
 from .simulators.router import Backend, Router
 from .simulators.store import Revision
@@ -88,6 +89,7 @@ class Simulation:
         }
         self.ingress = Ingress(kube, self.router)
         self.operator = ImageRegistryOperator(kube, self.registry, domain, dict(registry))
+        self.quay_operator = QuayOperator(kube, self.olm, self.router)
         self.namespaces = Namespaces(kube, service_ca.certificate)
         self.imports = ImageImportController(kube, imports)
         self._stack = AsyncExitStack()
@@ -125,7 +127,7 @@ class Simulation:
     async def start(self) -> None:
         """Let the controllers run."""
         controllers: list[Controller] = [self.ingress, self.router, self.operator, self.namespaces, self.imports]
-        controllers.append(self.olm)
+        controllers += [self.olm, self.quay_operator]
         await self._stack.enter_async_context(background(*(controller.run() for controller in controllers)))
 
     async def stop(self) -> None:

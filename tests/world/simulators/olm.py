@@ -76,12 +76,25 @@ class OperatorLifecycleManager(Controller):
             for bundle in bundles
         }
 
-    def installed(self, package: str) -> bool:
-        """Whether an operator of this package is at work somewhere."""
-        return any(
-            item["spec"]["displayName"] == package and (item.get("status") or {}).get("phase") == "Succeeded"
+    def works_in(self, package: str, namespace: str) -> bool:
+        """Whether an operator of this package is at work and watches the namespace."""
+        for item in self._working(package):
+            groups = _in(self.groups.objects, item["metadata"]["namespace"])
+            targets = (groups[0].get("spec") or {}).get("targetNamespaces") if groups else [""]
+            if not targets or namespace in targets:
+                return True
+        return False
+
+    def version_of(self, package: str) -> str:
+        """The version at work, of one of them."""
+        return next((str(item["spec"]["version"]) for item in self._working(package)), "")
+
+    def _working(self, package: str) -> list[Object]:
+        return [
+            item
             for item in self.versions.objects.values()
-        )
+            if item["spec"]["displayName"] == package and (item.get("status") or {}).get("phase") == "Succeeded"
+        ]
 
     async def reconcile(self) -> float | None:
         """One step of everything that is under way."""
