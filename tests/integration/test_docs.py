@@ -29,6 +29,7 @@ NAMES = (
     "publish_workflow",
     "diagnose",
     "quay_first_user",
+    "automation_access",
 )
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
