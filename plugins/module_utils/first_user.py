@@ -27,7 +27,9 @@ from ansible_collections.quayside.registry.plugins.module_utils.errors import In
 from ansible_collections.quayside.registry.plugins.module_utils.host.files import Files
 from ansible_collections.quayside.registry.plugins.module_utils.host.kept_file import KeptFile
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import connect
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import Earlier
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.kept_secret import KeptSecret
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import QUAY_REGISTRY
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan, converge, diff
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import Quay, Server, SignInRefused
 from ansible_collections.quayside.registry.plugins.module_utils.quay.first_user import FirstUser, Found, Token
@@ -68,8 +70,11 @@ class _New:
 class FirstUserSubject:
     """Reads, plans and writes. Its constructor raises InputError for what cannot be meant."""
 
-    def __init__(self, params: Mapping[str, Any], quay: Quay, secret: KeptSecret | None, file: KeptFile | None) -> None:
-        self._params = params
+    def __init__(
+        self, params: Mapping[str, Any], quay: Quay, secret: KeptSecret | None, file: KeptFile | None, coming: bool
+    ) -> None:
+        """``coming``: Quay is not there yet, because the tasks before this one were in check mode."""
+        self._params, self._coming = params, coming
         self._name, self._email = params["name"], params["email"] or ""
         self._secret, self._file = secret, file
         self._server = quay.server
@@ -86,6 +91,8 @@ class FirstUserSubject:
         secret = self._secret.read() if self._secret else None
         file = self._file.read() if self._file else None
         kept = self._kept(secret, file)
+        if self._coming:
+            return State(secret, file, kept, user=False, reason="Quay has no user yet")
         reason = self._why_renew(kept)
         if not reason:
             superuser = self._quay.is_superuser(kept["token"])
@@ -388,7 +395,8 @@ def run(argument_spec: Mapping[str, Any]) -> None:
                 secret = KeptSecret(cluster, params["secret"]["namespace"], params["secret"]["name"])
             if params["file"]:
                 file = KeptFile(Files(module), params["file"])
-            subject = FirstUserSubject(params, quay, secret, file)
+            coming = module.check_mode and Earlier(params["earlier_changes"]).includes(QUAY_REGISTRY)
+            subject = FirstUserSubject(params, quay, secret, file, coming)
             try:
                 outcome = converge(
                     _planner(subject, secret, file, module.check_mode), subject.write, module.check_mode, 1

@@ -345,6 +345,7 @@ global_registries:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils.credentials import LOGIN
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import EARLIER_CHANGES
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.module import run
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.pull_secrets import PullSecrets
 
@@ -371,7 +372,7 @@ ARGUMENT_SPEC = {
     "namespace": {"type": "str", "aliases": ["project"]},
     "purge": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": True},
-    "earlier_changes": {"type": "list", "elements": "dict", "default": []},
+    "earlier_changes": EARLIER_CHANGES,
 }
 
 

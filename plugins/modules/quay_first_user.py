@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: quay_first_user
 short_description: Create the first user of a Quay, and keep its credentials and a token that works
-version_added: 0.3.0
+version_added: 0.1.0
 description:
   - Creates the first user on an empty Quay (C(/api/v1/user/initialize)) with a generated password, and keeps the password and an API
     token in a Secret of a cluster, in a file with mode 0600, or in both.
@@ -20,6 +20,13 @@ description:
   - A run that was interrupted is finished by the next one, wherever it ended. The password is stored before the user is made.
   - Two runs that use the same Secret or the same file wait for each other, since Quay itself would let both create a first user.
 author: quayside.registry contributors (@quayside)
+  earlier_changes:
+    description:
+      - What tasks before this one changed, as modules of this collection return it in C(changes).
+      - Check mode takes a Quay that those would have created for an empty one, and so can tell what the run will do.
+    type: list
+    elements: dict
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - quayside.registry.cluster
@@ -179,6 +186,7 @@ credentials:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils.first_user import run
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import EARLIER_CHANGES
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import SERVER
 
 ARGUMENT_SPEC = {
@@ -200,6 +208,7 @@ ARGUMENT_SPEC = {
     "expires_in": {"type": "int", "default": 7776000},
     "renew_before": {"type": "int"},
     "force_renew": {"type": "bool", "default": False},
+    "earlier_changes": EARLIER_CHANGES,
     "return_credentials": {"type": "bool", "default": False},
 }
 

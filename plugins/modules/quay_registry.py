@@ -120,6 +120,13 @@ options:
     description: Whether the namespace is created where it is missing. Otherwise that is an error.
     type: bool
     default: false
+  earlier_changes:
+    description:
+      - What tasks before this one changed, as modules of this collection return it in C(changes).
+      - Check mode takes the operator and the namespace that those would have created for there, and so can tell what the run will do.
+    type: list
+    elements: dict
+    default: []
   wait:
     description: Whether to wait until Quay is available with what was written, or gone.
     type: bool
@@ -207,7 +214,7 @@ changes:
   elements: dict
   sample: [{action: create, kind: QuayRegistry, namespace: quay-docs, name: example}]
 endpoint:
-  description: Quay's URL. Empty in check mode where there is none yet.
+  description: Quay's URL. In check mode, where there is none yet, the one that the operator makes of its name.
   returned: when O(state=present)
   type: str
   sample: https://example-quay-quay-docs.apps.example.com
@@ -264,6 +271,7 @@ kept:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import quay_config
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import EARLIER_CHANGES
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.module import run
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.quay_components import KINDS
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.quay_registry import QuayRegistry
@@ -300,6 +308,7 @@ ARGUMENT_SPEC = {
     "tls_key": {"type": "str", "no_log": True},
     "purge_data": {"type": "bool", "default": False},
     "create_projects": {"type": "bool", "default": False},
+    "earlier_changes": EARLIER_CHANGES,
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 1200},
 }

@@ -25,6 +25,7 @@ from .simulators.olm import OperatorLifecycleManager
 from .simulators.olm_catalog import PackageManifests
 from .simulators.openshift_api import OpenShiftApi
 from .simulators.quay_operator import QuayOperator
+from .simulators.quays import Quays
 from .simulators.registry import Registry
 from .simulators.router import Backend, Router
 from .simulators.store import Revision
@@ -89,7 +90,8 @@ class Simulation:
         }
         self.ingress = Ingress(kube, self.router)
         self.operator = ImageRegistryOperator(kube, self.registry, domain, dict(registry))
-        self.quay_operator = QuayOperator(kube, self.olm, self.router)
+        self.quays = Quays(kube, directory / "quays", backend)
+        self.quay_operator = QuayOperator(kube, self.olm, self.router, self.quays.launch)
         self.namespaces = Namespaces(kube, service_ca.certificate)
         self.imports = ImageImportController(kube, imports)
         self._stack = AsyncExitStack()
@@ -108,6 +110,7 @@ class Simulation:
         await self.registry.start()
         self._stack.push_async_callback(self.kube.stop)
         self._stack.push_async_callback(self.registry.stop)
+        self._stack.push_async_callback(self.quays.stop)
         aggregated = await self.api.serve(self.address, self.ports.aggregated, certificate, key, client_ca)
         self._stack.push_async_callback(aggregated.cleanup)
         await self._serve(self.oauth.review, self.ports.review, certificate, key)

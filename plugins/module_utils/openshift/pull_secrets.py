@@ -23,11 +23,11 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci.transport im
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import docker_config, projects, sources
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import ApiError, Cluster
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.docker_config import DockerConfig
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import Earlier
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.links import Links, listing
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.names import check_object, check_project
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     NAMESPACE,
-    PROJECT_REQUEST,
     SECRET,
     SERVICE_ACCOUNT,
     Object,
@@ -90,25 +90,6 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Earlier:
-    """What tasks before this one have made, or in check mode only would have: projects and service accounts."""
-
-    projects: frozenset[str]
-    accounts: frozenset[_Key]
-
-    @classmethod
-    def read(cls, changes: Iterable[Mapping[str, Any]]) -> Earlier:
-        """From the ``changes`` that modules of this collection return."""
-        made = [change for change in changes if change.get("action") == "create"]
-        return cls(
-            frozenset(change["name"] for change in made if change["kind"] in (NAMESPACE.kind, PROJECT_REQUEST.kind)),
-            frozenset(
-                (change["namespace"], change["name"]) for change in made if change["kind"] == SERVICE_ACCOUNT.kind
-            ),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class State:
     targets: Mapping[_Key, Entry]
     secrets: Mapping[_Key, Object]
@@ -125,7 +106,7 @@ class PullSecrets:
         self._purge = bool(params["purge"])
         self._verify = bool(params["verify"])
         self._adopt = bool(params["adopt"])
-        self._earlier = Earlier.read(params["earlier_changes"])
+        self._earlier = Earlier(params["earlier_changes"])
         self._warnings: list[str] = []
         self._made: dict[str, Made] = {}
         self._proven: dict[tuple[str, Credential], str] = {}
@@ -304,7 +285,7 @@ class PullSecrets:
             if entry.present
             for account in (*entry.pull, *entry.mount)
         } - set(there)
-        expected = wanted & (self._earlier.accounts | {(namespace, _DEFAULT_ACCOUNT) for namespace in coming})
+        expected = wanted & (self._earlier.service_accounts | {(namespace, _DEFAULT_ACCOUNT) for namespace in coming})
         late = sorted(namespace for namespace, name in wanted - expected if name == _DEFAULT_ACCOUNT)
         deadline = time.monotonic() + _ACCOUNT_TIMEOUT
 

@@ -22,6 +22,8 @@ from ansible_collections.quayside.registry.plugins.module_utils import certifica
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import projects, quay_components, quay_config
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import ApiError, Cluster
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import Earlier
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.image_registry_state import routes_domain
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.names import check_project
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     DEPLOYMENT,
@@ -30,6 +32,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     PERSISTENT_VOLUME_CLAIM,
     QUAY_REGISTRY,
     SECRET,
+    SUBSCRIPTION,
     Kind,
     Object,
     changes,
@@ -66,6 +69,7 @@ class State:
     bundles: list[Object]
     projects: projects.Projects
     data: list[tuple[Kind, Object]] = dataclasses.field(default_factory=list)
+    domain: str = ""  # of routes, where the registry is to be created
 
 
 class QuayRegistry:
@@ -89,6 +93,7 @@ class QuayRegistry:
         if both:
             raise InputError(f"secret_config: {', '.join(both)} cannot be in config, too.")
         self._files = _files(params)
+        self._earlier = Earlier(params["earlier_changes"])
         self._generation = 0
         self._seen: Object | None = None  # the registry, where nothing of it was to be changed
 
@@ -101,13 +106,15 @@ class QuayRegistry:
                 raise
             if not self._present:
                 return State(None, None, [], projects.Projects())
+            if self._earlier.includes(SUBSCRIPTION):
+                return State(None, None, [], self._projects(cluster), domain=routes_domain(cluster))
             raise RegistryError(
                 "The cluster has no QuayRegistry: the Quay operator is not installed. Install it first, with the role"
                 " quay_operator or the module olm_operator."
             ) from error
-        found = projects.Projects()
+        found, domain = projects.Projects(), ""
         if registry is None and self._present:
-            found = projects.read(cluster, {self._namespace}, self._create_projects, {})
+            found, domain = self._projects(cluster), routes_domain(cluster)
         selector = f"{_BUNDLE_OF}={self._name}"
         bundles = [] if found.missing else cluster.list_objects(SECRET, self._namespace, label_selector=selector)
         bundle = None
@@ -121,7 +128,13 @@ class QuayRegistry:
                     " it, or take configBundleSecret out of the QuayRegistry to begin with a new one."
                 )
         data = [] if self._present else self._data(cluster)
-        return State(registry, bundle, bundles, found, data)
+        return State(registry, bundle, bundles, found, data, domain)
+
+    def _projects(self, cluster: Cluster) -> projects.Projects:
+        """The namespace, to be created where it is missing and does not come with the operator."""
+        if self._namespace in self._earlier.projects:
+            return projects.Projects()
+        return projects.read(cluster, {self._namespace}, self._create_projects, {})
 
     def _data(self, cluster: Cluster) -> list[tuple[Kind, Object]]:
         """What holds the registry's data: volumes, bucket, and the keys without which they cannot be read."""
@@ -180,6 +193,9 @@ class QuayRegistry:
         self._seen = registry if same else None
         self._generation = (registry or {}).get("metadata", {}).get("generation", 0) + (0 if same else 1)
         plan.result = {**self._result(after), "config": quay_config.masked(config)}
+        if registry is None:
+            host = config.get("SERVER_HOSTNAME") or f"{self._name}-quay-{self._namespace}.{state.domain}"
+            plan.result.update(endpoint=f"https://{host}", host=host)
         return plan
 
     def _bundle(self, files: Mapping[str, str]) -> Object:

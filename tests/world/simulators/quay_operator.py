@@ -18,12 +18,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import yaml
-from aiohttp import web
 
 from .kube import Cache, Controller, Kube, Object
 from .olm import OperatorLifecycleManager
 from .router import Backend, Handler, Router
 from .store import now
+
+Launch = Callable[[Object, Object], Awaitable[Handler]]
 
 QUAY = "/apis/quay.redhat.com/v1"
 #: In the order in which the operator completes them → type and texts of their condition.
@@ -66,12 +67,12 @@ class QuayOperator(Controller):
     """Works where OLM has installed it. ``launch`` starts or reconfigures a Quay: (registry, its config.yaml) → what answers;
     ``rollouts`` counts them."""
 
-    def __init__(self, kube: Kube, olm: OperatorLifecycleManager, router: Router) -> None:
+    def __init__(self, kube: Kube, olm: OperatorLifecycleManager, router: Router, launch: Launch) -> None:
         super().__init__(kube)
         self.olm = olm
         self.router = router
         self.pace = 0.3
-        self.launch: Callable[[Object, Object], Awaitable[Handler]] = _placeholder
+        self.launch = launch
         self.rollouts: dict[tuple[str, str], int] = {}
         self.registries = self.watch(f"{QUAY}/quayregistries")
         self.secrets: Cache = self.watch("/api/v1/secrets")
@@ -234,13 +235,6 @@ class QuayOperator(Controller):
         if wanted != old:
             key = registry["metadata"]["namespace"], registry["metadata"]["name"]
             await self.kube.patch(f"{_path(key)}/status", {"status": {**wanted, "lastUpdated": f"{now()} +0000 UTC"}})
-
-
-async def _placeholder(_registry: Object, _config: Object) -> Handler:
-    async def answer(_request: web.BaseRequest) -> web.Response:
-        return web.Response(text="true")
-
-    return answer
 
 
 def _completed(given: list[Object], bundle: dict[str, str]) -> list[Object]:
