@@ -13,7 +13,17 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.world import World
 
-NAMES = ("expose", "trust", "builders", "image_config", "pull_secrets", "image_streams", "verify", "promote_images")
+NAMES = (
+    "expose",
+    "trust",
+    "builders",
+    "image_config",
+    "pull_secrets",
+    "image_streams",
+    "verify",
+    "promote_images",
+    "quay",
+)
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 
