@@ -30,6 +30,7 @@ NAMES = (
     "diagnose",
     "quay_first_user",
     "automation_access",
+    "quay",
 )
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 

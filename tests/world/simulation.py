@@ -24,6 +24,7 @@ from .simulators.oauth import OAuthServer
 from .simulators.olm import OperatorLifecycleManager
 from .simulators.olm_catalog import PackageManifests
 from .simulators.openshift_api import OpenShiftApi
+from .simulators.quay_bridge import QuayBridgeOperator
 from .simulators.quay_operator import QuayOperator
 from .simulators.quays import Quays
 from .simulators.registry import Registry
@@ -130,7 +131,7 @@ class Simulation:
     async def start(self) -> None:
         """Let the controllers run."""
         controllers: list[Controller] = [self.ingress, self.router, self.operator, self.namespaces, self.imports]
-        controllers += [self.olm, self.quay_operator]
+        controllers += [self.olm, self.quay_operator, QuayBridgeOperator(self.kube, self.olm)]
         await self._stack.enter_async_context(background(*(controller.run() for controller in controllers)))
 
     async def stop(self) -> None:
