@@ -16,8 +16,21 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.world import World
 
-NAMES = ("expose", "trust", "builders", "image_config", "pull_secrets", "image_streams", "verify", "promote_images",
-         "quay_first_user")  # fmt: skip
+NAMES = (
+    "expose",
+    "trust",
+    "builders",
+    "image_config",
+    "pull_secrets",
+    "image_streams",
+    "verify",
+    "promote_images",
+    "move_to_registry",
+    "publish_workflow",
+    "diagnose",
+    "quay_first_user",
+    "automation_access",
+)
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
 
@@ -28,14 +41,30 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def docker_hub(world: World) -> Iterator[ExternalRegistry]:
+    """The Docker Hub's host, with what the guides move from it."""
+    host = "registry-1.docker.io"
+    with ExternalRegistry(host, world.certificate_for(host), address="127.0.0.41") as registry:
+        registry.push("example/app", "1.4.0", "app 1.4.0")
+        registry.push("example/app", "1.4.1", "app 1.4.1")
+        registry.push("library/busybox", "1.37", "busybox", architectures=("amd64", "arm64"))
+        yield registry
+
+
+@pytest.fixture(scope="module")
 def quay_host(world: World) -> Iterator[str]:
     with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
         yield host
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, quay_host: str, home: Path) -> None:
-    env = environment(world.admin_kubeconfig, home)
+def test_guide(
+    guide: Path, world: World, ghcr: ExternalRegistry, docker_hub: ExternalRegistry, quay_host: str, home: Path
+) -> None:
+    env = {**environment(world.admin_kubeconfig, home), "GHCR_TOKEN": "example"}
+    if guide.stem == "move_to_registry":
+        # what every machine trusts, here the CA of the world's registries outside
+        env["SSL_CERT_FILE"] = str(home / "registry.example.com.crt")
     certificate, key = world.certificate_for("registry.example.com")
     (home / "registry.example.com.crt").write_text(certificate)
     (home / "registry.example.com.key").write_text(key)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from aws import aws
@@ -31,6 +32,8 @@ def amazon() -> Iterator[None]:
     with aws() as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             patch.setenv(name, value)
+        iam = boto3.client("iam", region_name="eu-west-1")
+        iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")  # of the nodes
         yield
 
 
@@ -79,8 +82,11 @@ def test_target(
     target: str, world: World, ghcr: ExternalRegistry, hub: dict[str, str], quay: dict[str, str], tmp_path: Path
 ) -> None:
     env = {**environment(world.admin_kubeconfig, tmp_path), "K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
+    ghcr_ca = tmp_path / "ghcr.crt"
+    ghcr_ca.write_text(world.certificate_for("ghcr.io")[0])  # with its CA
     facts = {
         **hub,
+        "ghcr_ca": str(ghcr_ca),
         **quay,
         "target_directory": str(tmp_path),
         "registry_host": world.registry_host,

@@ -21,7 +21,10 @@ from .simulators.ingress import Ingress
 from .simulators.kube import Controller, Kube, background
 from .simulators.namespaces import Namespaces
 from .simulators.oauth import OAuthServer
+from .simulators.olm import OperatorLifecycleManager
+from .simulators.olm_catalog import PackageManifests
 from .simulators.openshift_api import OpenShiftApi
+from .simulators.quay_operator import QuayOperator
 from .simulators.registry import Registry
 from .simulators.router import Backend, Router
 from .simulators.store import Revision
@@ -71,6 +74,8 @@ class Simulation:
         imports = ImageStreamImports(revision, Importer(kube, public_ca), streams, pictures)
         resources = [streams, pictures, mappings, imports, *views, *self.accounts.resources()]
         resources += [projects.Projects(revision, kube), projects.ProjectRequests(revision, kube)]
+        self.olm = OperatorLifecycleManager(kube)
+        resources.append(PackageManifests(revision, self.olm.ready_catalogs))
         self.api = OpenShiftApi(kube, revision, resources)
         self.oauth = OAuthServer(f"https://oauth-openshift.{domain}", self.accounts, passwords)
         backend = f"http://{address}:{ports.distribution}"
@@ -84,6 +89,7 @@ class Simulation:
         }
         self.ingress = Ingress(kube, self.router)
         self.operator = ImageRegistryOperator(kube, self.registry, domain, dict(registry))
+        self.quay_operator = QuayOperator(kube, self.olm, self.router)
         self.namespaces = Namespaces(kube, service_ca.certificate)
         self.imports = ImageImportController(kube, imports)
         self._stack = AsyncExitStack()
@@ -121,6 +127,7 @@ class Simulation:
     async def start(self) -> None:
         """Let the controllers run."""
         controllers: list[Controller] = [self.ingress, self.router, self.operator, self.namespaces, self.imports]
+        controllers += [self.olm, self.quay_operator]
         await self._stack.enter_async_context(background(*(controller.run() for controller in controllers)))
 
     async def stop(self) -> None:
