@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The first user of a Quay, its credentials kept in a Secret, a file or both: the module ``quay_first_user``.
 
-The order is such that a run can end anywhere. The password is stored before the user is made with it; the token is stored
-before those that it replaces are revoked; what is to be revoked is stored with it. So every next run finds its way back from
-what is stored: a password is enough for a session, and a session for a token.
+The order is such that a run can end anywhere. The password is stored before the user is made with it, and a mark with it that
+stays until a token is stored and those that it replaces are revoked. So every next run finds its way back from what is
+stored: a password is enough for a session, a session for a token, and the mark tells that there may be tokens nobody knows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import secrets
 import string
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -42,8 +42,9 @@ _PASSWORD_LENGTH = 32
 _SHORTEST_LIFE = 600
 
 Kept = dict[str, str]
-_Places = tuple[Kept | None, Kept | None]
 _TOKEN_KEYS = ("token", "token_id", "token_expires")
+#: A run is, or was when it ended, on its way to a new token.
+_UNFINISHED = {"unfinished": "true"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +82,11 @@ class FirstUserSubject:
         self._quay = FirstUser(quay, params["organization"], params["application"])
         self._password = params["initial_password"] or _new_password()
         self._new = _New()
-        self._begun = False
 
     # Reading
 
     def read(self) -> State:
         """A token that is good for long enough: one request to Quay. Otherwise all that its renewal has to know."""
-        self._begun = False
         secret = self._secret.read() if self._secret else None
         file = self._file.read() if self._file else None
         kept = self._kept(secret, file)
@@ -99,7 +98,7 @@ class FirstUserSubject:
             if superuser is not None:
                 if not superuser:
                     raise RegistryError(self._no_superuser())
-                if not kept.get("superseded"):
+                if not any(key in kept for key in _UNFINISHED):
                     return State(secret, file, kept, good=True)
                 self._sign_in(kept, None)
                 return State(secret, file, kept, good=True, found=self._quay.look())
@@ -127,6 +126,8 @@ class FirstUserSubject:
             return "none is stored"
         if self._params["force_renew"]:
             return "force_renew is set"
+        if not kept.get("token_id"):
+            return "what is stored does not say which token it is"
         try:
             end = credentials.epoch(kept.get("token_expires", ""))
         except ValueError:
@@ -195,23 +196,21 @@ class FirstUserSubject:
             plan.changes += self._finished(state, first, new)
             plan.result["token_expires"] = first["token_expires"]
             return plan
-        begin = {**first, **{key: text for key, text in state.kept.items() if key == "superseded"}}
+        begin = {**first, **_UNFINISHED}
         plan.changes += self._stores((state.secret, state.file), begin, 0, lambda: begin)
         if not state.user:
             shown = {"email": self._email} if self._email else {}
             plan.changes.append(_change("create", "User", self._name, shown, 1, lambda: self._initialize(first)))
         plan.changes += self._application(state, new)
-        superseded = list(state.found.tokens)
-        mark = {"superseded": " ".join(superseded)} if superseded else {}
         final = {**first, **dict.fromkeys(_TOKEN_KEYS, "")}
+        mark = _UNFINISHED if state.found.tokens else {}
+        middle = {**final, **mark}
         plan.changes += self._stores(
-            (first, first), {**final, **mark}, 5, lambda: {**first, **_token_texts(new), **mark}, done=not superseded
+            (begin, begin), middle, 5, lambda: {**first, **_token_texts(new), **mark}, not mark
         )
-        plan.changes += self._revocations(superseded, new)
-        if superseded:
-            plan.changes += self._stores(
-                ({**final, **mark}, {**final, **mark}), final, 7, lambda: {**first, **_token_texts(new)}, done=True
-            )
+        plan.changes += self._revocations(state.found.tokens, new)
+        if mark:
+            plan.changes += self._stores((middle, middle), final, 7, lambda: {**first, **_token_texts(new)}, done=True)
         return plan
 
     def _first(self, state: State) -> Kept:
@@ -224,7 +223,7 @@ class FirstUserSubject:
 
     def _finished(self, state: State, wanted: Kept, new: _New) -> list[Change]:
         """Where the token is good: what a run that was interrupted has left to do, and a place that lacks the credentials."""
-        left = [uuid for uuid in state.kept.get("superseded", "").split() if uuid in state.found.tokens]
+        left = [uuid for uuid in state.found.tokens if uuid != wanted["token_id"]]
         return [
             *self._revocations(left, new),
             *self._stores((state.secret, state.file), wanted, 7, lambda: wanted, done=True),
@@ -255,7 +254,7 @@ class FirstUserSubject:
         shown = {"application": name, "organization": organization}
         return [*steps, _change("create", "OAuthToken", self._name, shown, 4, token)]
 
-    def _revocations(self, uuids: list[str], new: _New) -> list[Change]:
+    def _revocations(self, uuids: Sequence[str], new: _New) -> list[Change]:
         def revoke(uuid: str) -> Callable[[], None]:
             return lambda: self._quay.delete_token(new.client_id, uuid)
 
@@ -266,7 +265,7 @@ class FirstUserSubject:
 
     def _stores(
         self,
-        there: _Places,
+        there: tuple[Kept | None, Kept | None],
         wanted: Kept,
         stage: int,
         content: Callable[[], Kept],
@@ -276,7 +275,7 @@ class FirstUserSubject:
         steps: list[Change] = []
         secret, file = there
         kept_secret, kept_file = self._secret, self._file
-        absent = () if "superseded" in wanted else ("superseded",)
+        absent = tuple(key for key in _UNFINISHED if key not in wanted)
 
         def save_secret() -> None:
             if kept_secret is not None:
@@ -296,10 +295,7 @@ class FirstUserSubject:
     # Writing
 
     def write(self, change: Change) -> None:
-        """Carry out one step; the first of a run keeps other runs away before."""
-        if self._secret is not None and not self._begun:
-            self._secret.claim()
-        self._begun = True
+        """Carry out one step."""
         change.request()
 
     def _initialize(self, first: Kept) -> None:
@@ -365,12 +361,8 @@ def _token_texts(new: _New) -> Kept:
 
 
 def _differs(there: Kept | None, wanted: Kept) -> bool:
-    """Whether a Secret lacks something of it; keys of others do not matter."""
-    return (
-        there is None
-        or any(there.get(key) != text for key, text in wanted.items())
-        or ("superseded" in there and "superseded" not in wanted)
-    )
+    """Whether a Secret holds something else than this; keys of others do not matter."""
+    return there is None or any(there.get(key) != wanted.get(key) for key in (*wanted, *_UNFINISHED))
 
 
 def _change(

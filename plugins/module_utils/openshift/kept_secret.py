@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A Secret that keeps credentials for later runs, and keeps two runs from making them at the same time.
 
-A run that is going to change something claims the Secret first, with an annotation; its last write takes the claim away. Who
-finds the claim of another waits until it is gone. The claim of a run that died is ignored at once on the same host, and
+The first write of a run claims the Secret with an annotation, its last one takes the claim away. Who finds the claim of another
+waits until it is gone. The claim of a run that died is ignored at once on the same host, and
 elsewhere after a while.
 """
 
@@ -74,14 +74,11 @@ class KeptSecret:
         action = "create" if before is None else "update"
         return Change(action, "Secret", self.name, self.namespace, old and {"data": old}, {"data": new_}, stage)
 
-    def claim(self) -> None:
-        """Keep other runs away until ``save`` says that it is done. Raises Conflict when another was first."""
-        if self._seen is not None and not self._claimed:
-            self._patch({"metadata": {"annotations": {CLAIM: self._text()}}})
-        self._claimed = True
-
     def save(self, content: Mapping[str, str], absent: tuple[str, ...] = (), done: bool = False) -> None:
-        """Write the texts, and take away the keys in ``absent``. Raises Conflict when somebody else wrote since it was read."""
+        """Write the texts, and take away the keys in ``absent``. Raises Conflict when somebody else wrote since it was read.
+
+        From then on other runs wait, until it is ``done``.
+        """
         data: dict[str, str | None] = {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}
         claim = None if done else self._text()
         if self._seen is None:
