@@ -16,6 +16,7 @@ PYTEST = [sys.executable, "-m", "pytest"]
 STAGES = {
     "quality": [*PYTEST, "tests/quality"],
     "matrix": [*PYTEST, "tests/matrix"],
+    "browser": [*PYTEST, "tests/browser"],
     "world": [sys.executable, "-m", "world", "exec", "--", *PYTEST, "tests/unit", "tests/world", "tests/integration"],
 }
 
