@@ -1,4 +1,4 @@
-"""The documented inventory of two clusters: built on the first, promoted to the second, pulled there, and kept going."""
+"""The documented inventory of two clusters: built on the first, promoted to the second, pulled there, tokens renewed in time."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Fleet:
         (home / "registry.example.com.key").write_text(key)
         self.setup = self._playbook("setup", FIRST)
         self.site = self._playbook("site", ["site"])
+        self.promote = self._playbook("promote", ["promote_images"])
         self.pull_secrets = self._playbook("pull_secrets", ["pull_secrets"])
         self.image_streams = self._playbook("image_streams", ["image_streams"])
 
@@ -136,12 +137,13 @@ def push(fleet: Fleet, folder: Path, text: str) -> str:
     return str(json.loads(skopeo("inspect", "--authfile", auth, target).stdout)["Digest"])
 
 
-def test_built_promoted_pulled_and_renewed_in_time(fleet: Fleet, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)  # two clusters, and whole playbooks on four hosts
+def test_built_promoted_pulled_and_imported(fleet: Fleet, tmp_path: Path) -> None:
     source = fleet.source.registry_host
     digest = push(fleet, tmp_path, "first")
 
     # promoted once: the second time nothing is copied, nor anything else done
-    promoted = fleet.run(fleet.site)
+    promoted = fleet.run(fleet.promote)
     assert [f"{change['action']} {change['name']}" for change in promoted.changes] == [
         "create registry.example.com/shop/web:1.0",
         "create registry.example.com/shop/web:live",
@@ -193,7 +195,7 @@ def test_a_token_is_renewed_when_renew_before_is_reached_and_only_then(fleet: Fl
     assert run(renew_before=599, force_renew=True) == (1, 1)
     short = workload.token(source)
     assert seconds_left(short) <= 600
-    limit = seconds_left(short) - 20
+    limit = seconds_left(short) - 40  # room for a run on a busy machine
     assert run(renew_before=limit) == (0, 0)
     time.sleep(max(0, seconds_left(short) - limit + 1))
     assert run(renew_before=limit) == (1, 1)
