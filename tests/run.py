@@ -18,7 +18,11 @@ REPORTS = ROOT / "build" / "reports"
 PYTEST = [sys.executable, "-m", "pytest"]
 WORLD = [sys.executable, "-m", "world", "exec", "--", *PYTEST, "tests/unit", "tests/world", "tests/integration"]
 LANES = (
-    {"quality": [*PYTEST, "tests/quality"], "matrix": [*PYTEST, "tests/matrix"]},
+    {
+        "quality": [*PYTEST, "tests/quality"],
+        "matrix": [*PYTEST, "tests/matrix"],
+        "browser": [*PYTEST, "tests/browser"],
+    },
     {"world": WORLD},
 )
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clusters import new_project
+from quays import quay_in
 
 from playbooks import environment, run_playbook
 from staging import ROOT
@@ -25,6 +27,10 @@ NAMES = (
     "promote_images",
     "move_to_registry",
     "publish_workflow",
+    "diagnose",
+    "quay_first_user",
+    "automation_access",
+    "quay",
 )
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
@@ -46,8 +52,16 @@ def docker_hub(world: World) -> Iterator[ExternalRegistry]:
         yield registry
 
 
+@pytest.fixture(scope="module")
+def quay_host(world: World) -> Iterator[str]:
+    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
+        yield host
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, docker_hub: ExternalRegistry, home: Path) -> None:
+def test_guide(
+    guide: Path, world: World, ghcr: ExternalRegistry, docker_hub: ExternalRegistry, quay_host: str, home: Path
+) -> None:
     env = {**environment(world.admin_kubeconfig, home), "GHCR_TOKEN": "example"}
     if guide.stem == "move_to_registry":
         # what every machine trusts, here the CA of the world's registries outside
@@ -61,6 +75,6 @@ def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, docker_hub: Ex
         playbook = home / f"{guide.stem}-{number}.yml"
         playbook.write_text(text)
         for expected in ("changes something or nothing", "changes nothing"):
-            run = run_playbook(playbook, env)
+            run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay_host}")
             assert not run.failures, f"{guide.name}, playbook {number + 1}"
             assert expected == "changes something or nothing" or run.changed == 0, run.changes
