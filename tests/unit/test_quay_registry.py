@@ -27,7 +27,14 @@ OURS = {**MANAGED_BY, "quayside.registry/quayregistry": "q"}
 
 def subject(**params: Any) -> QuayRegistry:
     nothing = dict.fromkeys(("components", "config", "secret_config", "extra_ca_certs", "tls_certificate", "tls_key"))
-    defaults = {"name": "q", "namespace": "ns", "state": "present", "purge_data": False, "create_projects": False, "earlier_changes": []}
+    defaults = {
+        "name": "q",
+        "namespace": "ns",
+        "state": "present",
+        "purge_data": False,
+        "create_projects": False,
+        "earlier_changes": [],
+    }
     return QuayRegistry({**nothing, **defaults, "wait": True, "wait_timeout": 1, **params})
 
 
