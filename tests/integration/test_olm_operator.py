@@ -192,6 +192,13 @@ def test_groups_of_others_are_reused_or_explained(run: Run, world: World, namesp
     assert "has 2 OperatorGroups: second, theirs. OLM installs nothing" in run(QUAY)["msg"]
 
 
+def test_a_group_that_somebody_deleted_comes_back(run: Run, world: World, namespace: str) -> None:
+    run({**QUAY, "approval": "Manual", "version": "3.13.0"})
+    world.plane.admin.request("DELETE", f"{GROUPS}/namespaces/{namespace}/operatorgroups/{namespace}")
+    again = run({**QUAY, "version": "3.13.0"})
+    assert summaries(again) == [f"create OperatorGroup {namespace}"]
+
+
 def test_our_group_follows_target_namespaces(run: Run, world: World, namespace: str) -> None:
     run({**QUAY, "target_namespaces": [namespace]})
     assert summaries(run({**QUAY, "target_namespaces": ["*"]})) == [f"update OperatorGroup {namespace}"]

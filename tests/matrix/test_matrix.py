@@ -18,6 +18,7 @@ def _sessions() -> list[str]:
     return [line.split()[1] for line in listing.splitlines() if line.startswith("* matrix(")]
 
 
+@pytest.mark.timeout(1200)  # a cold machine installs another ansible first
 @pytest.mark.parametrize("session", dict.fromkeys((_sessions()[0], _sessions()[-1])))
 def test_units_sanity_and_smoke_pass(session: str) -> None:
     run = subprocess.run([NOX, "--session", session], cwd=ROOT, check=False, capture_output=True, text=True)

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from staging import ROOT, ansible_test_home, stage
 
 BUILD = ROOT / "build" / "sanity"
 
 
+@pytest.mark.timeout(1200)  # a cold machine makes a virtual environment for each linter
 def test_ansible_test_sanity_passes_without_an_ignore_file() -> None:
     collection = stage(BUILD)
     assert not list((collection / "tests").glob("sanity/ignore*"))

@@ -57,6 +57,8 @@ class ApiRequest:
     user: str
     agent: str
     status: int
+    #: what it was about: (namespace, API group, resource with its subresource, name)
+    object: tuple[str, str, str, str] = ("", "", "", "")
 
 
 class World:
@@ -324,6 +326,7 @@ class World:
                 event["user"].get("username", ""),
                 event.get("userAgent", ""),
                 event.get("responseStatus", {}).get("code", 0),
+                _object(event.get("objectRef") or {}),
             )
             for event in events
             if not event["user"].get("username", "").startswith(OWN_USERS)
@@ -343,6 +346,10 @@ class World:
                 raise TimeoutError(f"world {self.name}: {what} did not come within {timeout:.0f} s")
             time.sleep(0.02)
 
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run something in the simulators' loop, such as another simulator's start."""
+        return self._call(work)
+
     def _call(self, work: Coroutine[Any, Any, Result] | Callable[[], Result], timeout: float = 60) -> Result:
         """Run something in the simulators' loop."""
 
@@ -360,6 +367,11 @@ class World:
             "users": PASSWORDS,
             "ca": str(self.ca_bundle),
         }
+
+
+def _object(reference: Mapping[str, str]) -> tuple[str, str, str, str]:
+    resource = "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
+    return reference.get("namespace", ""), reference.get("apiGroup", ""), resource, reference.get("name", "")
 
 
 def _tail(file: Path, size: int = 65536) -> bytes:

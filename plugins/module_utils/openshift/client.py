@@ -68,6 +68,11 @@ class Cluster:
             raise_on_status=False,
         )
 
+    @property
+    def ca_file(self) -> str:
+        """The file with the CA that the API server's certificate is verified against; empty for the system's own."""
+        return str(self._connection.pool.connection_pool_kw.get("ca_certs") or "")
+
     def __enter__(self) -> Cluster:
         return self
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -55,7 +56,9 @@ def run(
                 plan = wanted.plan(wanted.read(cluster))
                 return plan
 
-            changes = converge(make_plan, cluster.write, module.check_mode).changes
+            # a subject that writes more than objects of the cluster has a method of its own for it
+            write = functools.partial(wanted.write, cluster) if hasattr(wanted, "write") else cluster.write
+            changes = converge(make_plan, write, module.check_mode).changes
             result = dict(plan.result)
             if not module.check_mode:
                 result.update(wanted.wait(cluster, plan))

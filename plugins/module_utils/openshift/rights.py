@@ -1,0 +1,140 @@
+# Copyright (c) 2026, quayside.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which rights each playbook of this collection needs on a cluster: no more, and no less.
+
+The tests hold this list to the audit log of an API server, both ways. Everything that every account may do (ask for its own
+rights, discover the APIs) is not in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.access import LEVELS
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
+    CLUSTER_ROLE,
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    GROUP,
+    IMAGE_CONFIG,
+    IMAGE_CONTENT_SOURCE_POLICY,
+    IMAGE_DIGEST_MIRROR_SET,
+    IMAGE_PRUNER,
+    IMAGE_REGISTRY_CONFIG,
+    IMAGE_STREAM,
+    IMAGE_STREAM_IMPORT,
+    IMAGE_STREAM_TAG,
+    IMAGE_TAG_MIRROR_SET,
+    INGRESS_CONFIG,
+    MACHINE_CONFIG_POOL,
+    NAMESPACE,
+    POD,
+    ROLE_BINDING,
+    ROUTE,
+    SECRET,
+    SERVICE_ACCOUNT,
+    USER,
+    Kind,
+    Object,
+)
+
+#: Where a right holds: in the whole cluster; in the projects that the account works in; in the whole cluster, and only where
+#: the account works in all projects. Anything else is the name of a namespace.
+CLUSTER, PROJECTS, ALL_PROJECTS = "*cluster", "*projects", "*all projects"
+
+_REGISTRY = "openshift-image-registry"
+
+
+@dataclasses.dataclass(frozen=True)
+class Right:
+    """What may be done with objects of a kind (``verbs`` in one string), all of them or those of the names."""
+
+    where: str
+    kind: Kind
+    verbs: str
+    names: tuple[str, ...] = ()
+    subresource: str = ""
+
+    def rule(self) -> Object:
+        """As a rule of a role (rbac.authorization.k8s.io/v1 PolicyRule)."""
+        resource = f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
+        rule: Object = {"apiGroups": [self.kind.group], "resources": [resource], "verbs": self.verbs.split()}
+        if self.names:
+            rule["resourceNames"] = list(self.names)
+        return rule
+
+
+_HOSTS = (
+    Right(CLUSTER, IMAGE_CONFIG, "get", ("cluster",)),
+    Right(CLUSTER, INGRESS_CONFIG, "get", ("cluster",)),
+    Right(_REGISTRY, ROUTE, "list"),
+)
+_INFO = (
+    *_HOSTS,
+    Right(CLUSTER, IMAGE_REGISTRY_CONFIG, "get", ("cluster",)),
+    Right(CLUSTER, IMAGE_PRUNER, "get", ("cluster",)),
+    Right(_REGISTRY, DEPLOYMENT, "get", ("image-registry",)),
+    Right(_REGISTRY, DAEMON_SET, "get", ("node-ca",)),
+    Right(_REGISTRY, POD, "list"),
+)
+_ROLES = tuple(LEVELS.values())
+
+#: Playbook → what it needs. A playbook that is not listed needs no cluster.
+RIGHTS: dict[str, tuple[Right, ...]] = {
+    "expose_registry": (
+        Right(CLUSTER, IMAGE_REGISTRY_CONFIG, "get list watch patch", ("cluster",)),
+        Right(CLUSTER, IMAGE_CONFIG, "get list watch", ("cluster",)),
+        Right(CLUSTER, INGRESS_CONFIG, "get", ("cluster",)),
+        Right(_REGISTRY, ROUTE, "list watch"),
+        Right(_REGISTRY, DEPLOYMENT, "list watch", ("image-registry",)),
+        Right(_REGISTRY, SECRET, "get list create patch delete"),
+    ),
+    # the router's certificate is published; its Secret, with the private key, is not needed
+    "trust_registry": (*_HOSTS, Right("openshift-config-managed", CONFIG_MAP, "get", ("default-ingress-cert",))),
+    "image_config": (
+        Right(CLUSTER, IMAGE_CONFIG, "get patch", ("cluster",)),
+        Right("openshift-config", CONFIG_MAP, "get create patch delete"),
+        Right(CLUSTER, IMAGE_DIGEST_MIRROR_SET, "list create patch delete"),
+        Right(CLUSTER, IMAGE_TAG_MIRROR_SET, "list create patch delete"),
+        Right(CLUSTER, IMAGE_CONTENT_SOURCE_POLICY, "list"),
+        Right(CLUSTER, MACHINE_CONFIG_POOL, "list watch"),
+    ),
+    "builders": (
+        *_INFO,
+        Right(ALL_PROJECTS, NAMESPACE, "create"),
+        Right(PROJECTS, NAMESPACE, "get"),
+        Right(PROJECTS, SERVICE_ACCOUNT, "list create patch delete"),
+        Right(PROJECTS, SERVICE_ACCOUNT, "create", subresource="token"),
+        Right(PROJECTS, SECRET, "get list watch create delete"),
+        Right(PROJECTS, ROLE_BINDING, "list create patch delete"),
+        Right(CLUSTER, CLUSTER_ROLE, "get bind", _ROLES),
+        Right(CLUSTER, CLUSTER_ROLE, "list"),
+        Right(CLUSTER, USER, "get list"),
+        Right(CLUSTER, GROUP, "get list"),
+    ),
+    "pull_secrets": (
+        Right(ALL_PROJECTS, NAMESPACE, "list"),
+        Right(PROJECTS, SECRET, "get list create patch delete"),
+        Right(PROJECTS, SERVICE_ACCOUNT, "list patch"),
+        Right(PROJECTS, SERVICE_ACCOUNT, "create", subresource="token"),
+        Right("openshift-config", SECRET, "get patch", ("pull-secret",)),
+        Right("openshift-config", SECRET, "create"),
+    ),
+    "image_streams": (
+        Right(ALL_PROJECTS, NAMESPACE, "create"),
+        Right(PROJECTS, NAMESPACE, "get"),
+        Right(PROJECTS, IMAGE_STREAM, "list watch create patch delete"),
+        Right(PROJECTS, IMAGE_STREAM_TAG, "delete"),
+        Right(PROJECTS, IMAGE_STREAM_IMPORT, "create"),
+    ),
+    "verify_registry": _INFO,
+}
+RIGHTS["site"] = tuple(dict.fromkeys(right for rights in RIGHTS.values() for right in rights))
+
+
+def of(playbooks: Iterable[str]) -> dict[str, tuple[Right, ...]]:
+    """Playbook → its rights."""
+    return {playbook: RIGHTS[playbook] for playbook in playbooks}

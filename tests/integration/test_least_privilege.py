@@ -1,0 +1,173 @@
+"""Every playbook runs with exactly the rights that ``automation_access`` gives, and each of those rights is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from clusters import new_project
+
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.rights import (
+    ALL_PROJECTS,
+    CLUSTER,
+    PROJECTS,
+    RIGHTS,
+    Right,
+)
+from playbooks import Run, environment, run_playbook
+from staging import ROOT
+from support import run_module
+from world.apiclient import ApiClient, ApiError
+from world.external import ExternalRegistry
+from world.world import ApiRequest, World
+
+FOLDER = ROOT / "tests" / "integration" / "automation"
+STEPS: dict[str, list[dict[str, Any]]] = yaml.safe_load((FOLDER / "steps.yml").read_text())
+USER = "system:serviceaccount:quayside-automation:automation"
+
+CONTROLLERS = ("list", "openshift-ingress-operator", "operator.openshift.io", "ingresscontrollers", "")
+
+#: Playbook → the rule that is taken away, and what the failure says
+ONE_LESS = {
+    "expose_registry": ("configs", "Could not read Config cluster"),
+    "trust_registry": ("configmaps", "Could not read ConfigMap openshift-config-managed/default-ingress-cert"),
+    "image_config": ("imagetagmirrorsets", "Could not list imagetagmirrorsets"),
+    "builders": ("clusterroles", "The API server lets an account grant only the rights that it holds itself"),
+    "pull_secrets": ("serviceaccounts/token", "Could not make a token of service account shop/default"),
+    "image_streams": ("imagestreams", "Could not list imagestreams in shop"),
+    "verify_registry": ("routes", "Could not list routes in openshift-image-registry"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[Path]:
+    """Certificates, an auth file and kubeconfigs; two projects to work in."""
+    here = tmp_path_factory.mktemp("automation")
+    for name in ("registry", "renewed"):
+        certificate, key = world.certificate_for("registry.example.com")
+        (here / f"{name}.crt").write_text(certificate)
+        (here / f"{name}.key").write_text(key)
+    with new_project(world, "shop", "shop-test"):
+        for namespace in ("shop", "shop-test"):
+            world.plane.admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        # somebody's own binding, of which one of two subjects goes
+        subjects = [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name} for name in ("fay", "eve")]
+        reference = {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": "registry-viewer"}
+        world.plane.admin.request(
+            "POST",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/shop-test/rolebindings",
+            {"metadata": {"name": "viewers"}, "roleRef": reference, "subjects": subjects},
+        )
+        yield here
+    for namespace in ("shop-new", "shop-images"):  # where a run has made them
+        with contextlib.suppress(ApiError):
+            world.plane.admin.request("DELETE", f"/api/v1/namespaces/{namespace}")
+    run_module("automation_access", kubeconfig=str(world.admin_kubeconfig), state="absent")
+
+
+def account(world: World, folder: Path, playbook: str, projects: list[str] | None) -> Path:
+    if playbook in ("builders", "verify_registry"):
+        run_module("image_registry", kubeconfig=str(world.admin_kubeconfig), default_route=True)
+    kubeconfig = folder / "automation.kubeconfig"
+    made = run_module(
+        "automation_access",
+        kubeconfig=str(world.admin_kubeconfig),
+        playbooks=[playbook],
+        projects=projects,
+        account_kubeconfig=str(kubeconfig),
+    )
+    assert not made.get("failed"), made["msg"]
+    return kubeconfig
+
+
+def play(folder: Path, kubeconfig: Path, playbook: str, variables: dict[str, Any]) -> Run:
+    given = {**variables, "folder": str(folder), "cluster_connection": {"kubeconfig": str(kubeconfig)}}
+    (folder / "variables.yml").write_text(json.dumps(given))
+    env = environment(folder / "no-kubeconfig", folder)
+    arguments = ["-e", f"@{folder / 'variables.yml'}"]
+    return run_playbook(f"quayside.registry.{playbook}", env, *arguments, inventory=FOLDER / "inventory.yml")
+
+
+def used(right: Right, verb: str, requests: list[ApiRequest]) -> bool:
+    resource = f"{right.kind.plural}/{right.subresource}" if right.subresource else right.kind.plural
+    for request in requests:
+        namespace, group, plural, name = request.object
+        if (group, plural) != (right.kind.group, resource):
+            continue
+        if right.where not in (CLUSTER, PROJECTS, ALL_PROJECTS, namespace) or (right.names and name not in right.names):
+            continue
+        # what is as wanted already when it is listed is not watched
+        if request.verb == verb or (verb == "watch" and request.verb == "list"):
+            return True
+    return False
+
+
+def test_every_playbook_for_clusters_is_tested() -> None:
+    assert set(STEPS) == set(ONE_LESS) == set(RIGHTS) - {"site"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("playbook", STEPS)
+def test_exactly_these_rights(playbook: str, world: World, ghcr: ExternalRegistry, folder: Path) -> None:
+    kubeconfig = account(world, folder, playbook, None)
+    mark, variables = world.mark(), {}
+    for step in STEPS[playbook]:
+        variables.update(step)
+        run = play(folder, kubeconfig, playbook, variables)
+        assert not run.failures
+    requests = [request for request in world.requests(mark) if request.user == USER]
+    assert requests
+    refused = {(request.verb, *request.object) for request in requests if request.status == 403}
+    # the private key of the router's certificate is none of its business: the certificate is published elsewhere
+    assert refused == ({CONTROLLERS} if playbook == "trust_registry" else set())
+    # to grant a role asks nothing of its own: test_one_right_less shows that this one is needed
+    superfluous = [
+        (right.where, right.kind.plural, verb)
+        for right in RIGHTS[playbook]
+        for verb in right.verbs.split()
+        if verb != "bind" and not used(right, verb, requests)
+    ]
+    assert not superfluous
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("playbook", ["builders", "pull_secrets", "image_streams"])
+def test_in_its_projects_only(playbook: str, world: World, ghcr: ExternalRegistry, folder: Path) -> None:
+    kubeconfig = account(world, folder, playbook, ["shop", "shop-test"])
+    variables: dict[str, Any] = {}
+    for step in STEPS[playbook]:
+        if not step.get("everywhere"):
+            variables.update(step)
+            assert not play(folder, kubeconfig, playbook, variables).failures
+    kind = {"builders": "rolebindings", "pull_secrets": "secrets", "image_streams": "imagestreams"}[playbook]
+    token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
+    client = ApiClient(world.plane.url, world.plane.world_credentials()[0], token=token)
+    prefix = {"rolebindings": "/apis/rbac.authorization.k8s.io/v1", "imagestreams": "/apis/image.openshift.io/v1"}
+    with pytest.raises(ApiError, match="forbidden"):
+        client.request("GET", f"{prefix.get(kind, '/api/v1')}/namespaces/shop-new/{kind}")
+
+
+@pytest.mark.parametrize("playbook", ONE_LESS)
+def test_one_right_less(playbook: str, world: World, ghcr: ExternalRegistry, folder: Path) -> None:
+    resource, message = ONE_LESS[playbook]
+    kubeconfig = account(world, folder, playbook, None)
+    # earlier runs have left nothing to do
+    for item in ("shop/rolebindings", "shop/secrets"):
+        base = "/apis/rbac.authorization.k8s.io/v1" if "role" in item else "/api/v1"
+        ours = "?labelSelector=app.kubernetes.io/managed-by=quayside.registry"
+        world.plane.admin.request("DELETE", f"{base}/namespaces/{item}{ours}")
+    listed = "/apis/rbac.authorization.k8s.io/v1/{}?labelSelector=quayside.registry/automation-access"
+    for plural in ("roles", "clusterroles"):
+        for role in world.plane.admin.request("GET", listed.format(plural))["items"]:
+            namespace = role["metadata"].get("namespace")
+            where = f"namespaces/{namespace}/{plural}" if namespace else plural
+            path = f"/apis/rbac.authorization.k8s.io/v1/{where}/{role['metadata']['name']}"
+            kept = [rule for rule in role["rules"] if resource not in rule["resources"]]
+            world.plane.admin.request("PATCH", path, {"rules": kept})
+    run = play(folder, kubeconfig, playbook, STEPS[playbook][0])
+    assert any(message in failure for failure in run.failures), run.failures
