@@ -64,6 +64,7 @@ def matrix(session: nox.Session, core: str) -> None:
         "mypy",
         "nox",
         "ruff",
+        "selenium",
     }
     wanted = [f"ansible=={package}.*", *[name for name in requirements if name not in left_out]]
     if core == "2.16":

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import dataclasses
 import datetime
+import fnmatch
 import json
 import secrets
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from unittest import mock
 
 from moto.core.responses import ActionResult
 from moto.ecr.responses import ECRResponse
+from moto.iam.exceptions import IAMException
+from moto.iam.responses import IamResponse
 from moto.server import ThreadedMotoServer
 
 ACCOUNT = "123456789012"  # moto's
@@ -22,11 +25,15 @@ LIFE = 12 * 3600
 
 @dataclasses.dataclass
 class Aws:
-    """``issued``: the passwords that were given out, in order. ``opaque``: whether they say themselves when they end."""
+    """``issued``: the passwords that were given out, in order. ``opaque``: whether they say themselves when they end.
+
+    ``may_simulate``: whether the caller may ask IAM what a role may.
+    """
 
     url: str
     issued: list[str]
     opaque: bool = False
+    may_simulate: bool = True
 
     def environment(self) -> dict[str, str]:
         """What boto3 is told."""
@@ -72,8 +79,41 @@ def aws() -> Iterator[Aws]:
         }
         return ActionResult({"authorizationData": [data]})
 
+    def simulate(response: Any) -> ActionResult:
+        """What moto has not: a role's inline policies, with Allow alone, as AWS answers (one result for each action)."""
+        if not running.may_simulate:
+            raise IAMException("AccessDenied", "User is not authorized to perform: iam:SimulatePrincipalPolicy")
+        role = response.backend.get_role_by_arn(response._get_param("PolicySourceArn"))
+        statements = [statement for text in role.policies.values() for statement in json.loads(text)["Statement"]]
+        resources = response._get_param("ResourceArns")
+
+        def decide(action: str, resource: str) -> str:
+            allowed = any(
+                fnmatch.fnmatch(action, one) and fnmatch.fnmatch(resource, other)
+                for statement in statements
+                for one in statement["Action"]
+                for other in statement["Resource"]
+            )
+            return "allowed" if allowed else "implicitDeny"
+
+        results = [
+            {
+                "EvalActionName": action,
+                "EvalResourceName": resources[0],
+                "EvalDecision": decide(action, resources[0]),
+                "ResourceSpecificResults": [
+                    {"EvalResourceName": name, "EvalResourceDecision": decide(action, name)} for name in resources
+                ],
+            }
+            for action in response._get_param("ActionNames")
+        ]
+        return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
     try:
-        with mock.patch.object(ECRResponse, "get_authorization_token", answer):
+        with (
+            mock.patch.object(ECRResponse, "get_authorization_token", answer),
+            mock.patch.object(IamResponse, "simulate_principal_policy", simulate, create=True),
+        ):
             yield running
     finally:
         server.stop()

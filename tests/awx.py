@@ -73,7 +73,15 @@ class Awx:
         number = next(self._numbers)
         path = f"/api/v2/{kind}/{number}/"
         related = {link: f"{path}{link}/" for link in LINKS.get(kind, ())}
-        item = {"id": number, "type": kind[:-1], "url": path, "related": related, "summary_fields": {}, "scm_revision": "", **content}
+        item = {
+            "id": number,
+            "type": kind[:-1],
+            "url": path,
+            "related": related,
+            "summary_fields": {},
+            "scm_revision": "",
+            **content,
+        }
         self.items.setdefault(kind, {})[number] = item
         return item
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from world.world import World
+
+IMAGE_CONFIG = "/apis/config.openshift.io/v1/images/cluster"
 
 _numbers = itertools.count(1)
 
@@ -45,3 +48,16 @@ def summaries(result: dict[str, Any]) -> list[str]:
     assert not result.get("failed"), result["msg"]
     assert result["changed"] == bool(result["changes"])
     return [f"{change['action']} {change['kind']} {change['name']}" for change in result["changes"]]
+
+
+def trusted(world: World, folder: Path) -> dict[str, Path]:
+    """certs.d as the cluster's nodes have it: a folder for each host of the ConfigMap (OpenShift: `..` is a colon)."""
+    admin = world.plane.admin
+    name = admin.request("GET", IMAGE_CONFIG)["spec"]["additionalTrustedCA"]["name"]
+    data: dict[str, str] = admin.request("GET", f"/api/v1/namespaces/openshift-config/configmaps/{name}")["data"]
+    found = {}
+    for key, pem in data.items():
+        found[key] = folder / key.replace("..", ":")
+        found[key].mkdir(parents=True, exist_ok=True)
+        (found[key] / "ca.crt").write_text(pem)
+    return found

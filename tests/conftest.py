@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ def _install_collection_loader() -> None:
     link = COLLECTIONS / "ansible_collections" / "quayside" / "registry"
     if not link.is_symlink():
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to("../../../..", target_is_directory=True)
+        with contextlib.suppress(FileExistsError):  # tests in another process made it meanwhile
+            link.symlink_to("../../../..", target_is_directory=True)
     from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
     installed = [path for path in sys.path if (Path(path) / "ansible_collections").is_dir()]

@@ -33,7 +33,9 @@ def prove(sentence: str, command: list[str], refused: str = "") -> None:
     print(f"  {GREEN + '✓' if good else RED + '✗'} {sentence}{PLAIN}")
     print(f"    {DIM}$ {' '.join(command)}{PLAIN}")
     if refused or not good:
-        print(f"    {DIM}{said[-1][-200:] if said else '(no output)'}{PLAIN}", flush=True)
+        last = said[-1] if said else "(no output)"
+        # the end of a long message is what says why
+        print(f"    {DIM}{last if len(last) <= 200 else '… ' + last[-200:].partition(' ')[2]}{PLAIN}", flush=True)
     if not good:
         sys.exit(1)
 

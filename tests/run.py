@@ -1,4 +1,5 @@
-"""All tests: those that need the machine's network (linters install themselves), then those inside the world's sandbox.
+"""All tests, in two lanes beside each other: those that need the machine's network (linters and other versions of Ansible install
+themselves), and those inside the world's sandbox, whose progress is shown.
 
 The last line counts them all.
 """
@@ -8,37 +9,63 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "build" / "reports"
 PYTEST = [sys.executable, "-m", "pytest"]
-STAGES = {
-    "quality": [*PYTEST, "tests/quality"],
-    "matrix": [*PYTEST, "tests/matrix"],
-    "world": [sys.executable, "-m", "world", "exec", "--", *PYTEST, "tests/unit", "tests/world", "tests/integration"],
-}
+WORLD = [sys.executable, "-m", "world", "exec", "--", *PYTEST, "tests/unit", "tests/world", "tests/integration"]
+LANES = (
+    {
+        "quality": [*PYTEST, "tests/quality"],
+        "matrix": [*PYTEST, "tests/matrix"],
+        "browser": [*PYTEST, "tests/browser"],
+    },
+    {"world": WORLD},
+)
+
+
+def stage(name: str, command: list[str], show: bool) -> tuple[int, int]:
+    """Run it; how many tests passed and how many failed."""
+    report = REPORTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    print(f"== {name}", flush=True)
+    run = subprocess.run(
+        [*command, "--durations=8", f"--junitxml={report}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=None if show else subprocess.PIPE,
+        stderr=None if show else subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if not show:
+        print(f"\n== {name} has ended\n{run.stdout}", flush=True)
+    if not report.exists():
+        print(f"{name} ended with status {run.returncode} and without a report")
+        return 0, 1
+    passed = failed = 0
+    for suite in ElementTree.parse(report).iter("testsuite"):
+        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        failed += bad
+        passed += int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0))
+    # a session that ran out of time has a report, too
+    return passed, failed or int(run.returncode != 0)
+
+
+def lane(stages: dict[str, list[str]]) -> list[tuple[int, int]]:
+    """One stage after the other."""
+    return [stage(name, command, show=name == "world") for name, command in stages.items()]
 
 
 def main() -> int:
-    passed = failed = 0
-    for name, command in STAGES.items():
-        report = ROOT / "build" / "reports" / f"{name}.xml"
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.unlink(missing_ok=True)
-        print(f"== {name}", flush=True)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
-        status = subprocess.run(
-            [*command, "--durations=8", f"--junitxml={report}"], cwd=ROOT, env=environment, check=False
-        ).returncode
-        if not report.exists():
-            print(f"{name} ended with status {status} and without a report")
-            failed += 1
-            continue
-        for suite in ElementTree.parse(report).iter("testsuite"):
-            bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-            failed += bad
-            passed += int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0))
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        counts = [count for counts in pool.map(lane, LANES) for count in counts]
+    passed, failed = (sum(count) for count in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -24,7 +24,7 @@ except ImportError:  # ansible-core before 2.19
         basic._ANSIBLE_ARGS = None
 
 
-def run_module(name: str, *, check: bool = False, diff: bool = True, **params: Any) -> dict[str, Any]:
+def run_module(name: str, /, *, check: bool = False, diff: bool = True, **params: Any) -> dict[str, Any]:
     """The result of the module ``name`` as its process would print it. Options without a value (None) are left out."""
     module = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{name}")
     given = {key: value for key, value in params.items() if value is not None}

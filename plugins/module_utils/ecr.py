@@ -26,6 +26,9 @@ except ImportError:
 #: AWS: hosts of private registries, also in China (amazonaws.com.cn) and with FIPS endpoints.
 _HOST = re.compile(r"(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 
+#: IAM: the ARN of a role. An instance profile, an instance or a session of a role is none.
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+")
+
 #: What AWS's managed policy AmazonEC2ContainerRegistryPullOnly allows, but for the pull-through cache.
 _PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 
@@ -129,6 +132,34 @@ def pull_policy(account: str, region: str, names: Sequence[str]) -> dict[str, An
     }
 
 
+def denied_to(iam: Any, role: str, policy: Mapping[str, Any], region: str) -> list[str] | None:
+    """What of the policy IAM's simulation does not allow the role, as "ACTION RESOURCE". None where the caller may not ask.
+
+    AWS simulates the role's own policies with its permissions boundary, not the policies of repositories.
+    """
+    denied: list[str] = []
+    for statement in policy["Statement"]:
+        arguments = {
+            "PolicySourceArn": role,
+            "ActionNames": statement["Action"],
+            "ResourceArns": statement["Resource"],
+        }
+        about = f"simulate what {role} may"
+        try:
+            pages = _pages(iam, "simulate_principal_policy", about, region, **arguments)
+        except RegistryError as error:
+            if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") == "AccessDenied":
+                return None
+            raise
+        for result in (item for page in pages for item in page["EvaluationResults"]):
+            decisions = {
+                item["EvalResourceName"]: item["EvalResourceDecision"]
+                for item in result.get("ResourceSpecificResults") or []
+            } or {result["EvalResourceName"]: result["EvalDecision"]}
+            denied += [f"{result['EvalActionName']} {name}" for name, said in decisions.items() if said != "allowed"]
+    return denied
+
+
 def account_of(options: Mapping[str, Any], region: str) -> str:
     """The AWS account that the credentials belong to."""
     return str(
@@ -143,9 +174,9 @@ def _call(service: Any, method: str, about: str, region: str, **arguments: Any) 
         raise _refusal(about, region, error) from error
 
 
-def _pages(service: Any, method: str, about: str, region: str) -> Iterable[Any]:
+def _pages(service: Any, method: str, about: str, region: str, **arguments: Any) -> Iterable[Any]:
     try:
-        return list(service.get_paginator(method).paginate())
+        return list(service.get_paginator(method).paginate(**arguments))
     except (BotoCoreError, ClientError) as error:
         raise _refusal(about, region, error) from error
 
@@ -159,10 +190,15 @@ def _refusal(about: str, region: str, error: Exception) -> RegistryError:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """``missing``: names of wanted repositories that are not there. ``account`` is the caller's, whose registry it is."""
+    """``missing``: names of wanted repositories that are not there. ``account`` is the caller's, whose registry it is.
+
+    ``denied``: what the nodes' role may not do (``denied_to``).
+    """
 
     missing: Sequence[str]
     account: str
+    policy: Mapping[str, Any]
+    denied: Sequence[str] | None
 
 
 class Repositories:
@@ -175,13 +211,24 @@ class Repositories:
         ]
         self._region = str(params["region"])
         self._options = params
+        self._role = str(params["node_role_arn"] or "")
+        if self._role and not _ROLE.fullmatch(self._role):
+            raise InputError(
+                f"node_role_arn: {self._role} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME). Write that of the role in"
+                " the instance profile of the nodes."
+            )
         self._ecr: Any = None
 
     def read(self) -> State:
-        """One LIST of repositories, and whose account it is."""
+        """One LIST of repositories, and whose account it is; two simulations where the nodes' role is known."""
         self._ecr = self._ecr or client("ecr", self._options, self._region)
         missing = missing_repositories(self._ecr, self._names, self._region)
-        return State(missing, account_of(self._options, self._region))
+        account = account_of(self._options, self._region)
+        policy = pull_policy(account, self._region, self._names)
+        denied: list[str] | None = None
+        if self._role:
+            denied = denied_to(client("iam", self._options, self._region), self._role, policy, self._region)
+        return State(missing, account, policy, denied)
 
     def plan(self, state: State) -> Plan:
         registry = f"{state.account}.dkr.ecr.{self._region}.amazonaws.com"
@@ -190,8 +237,20 @@ class Repositories:
             Change("create", "EcrRepository", name, after={"registry": registry, "repositoryName": name})
             for name in state.missing
         ]
-        policy = pull_policy(state.account, self._region, self._names)
-        return Plan(changes, {"registry": registry, "node_pull_policy": policy})
+        plan = Plan(changes, {"registry": registry, "node_pull_policy": state.policy})
+        if self._role:
+            plan.result["node_pull_denied"] = state.denied
+        if self._role and state.denied is None:
+            plan.warnings.append(
+                f"Whether {self._role} may pull could not be checked: the caller may not simulate it. Grant"
+                " iam:SimulatePrincipalPolicy, or compare its policies with node_pull_policy."
+            )
+        elif state.denied:
+            plan.warnings.append(
+                f"{self._role} may not pull all of these repositories ({', '.join(state.denied)}). Attach node_pull_policy to it,"
+                " or give the projects pull secrets."
+            )
+        return plan
 
     def write(self, change: Change) -> None:
         create_repository(self._ecr, change.name, self._region)

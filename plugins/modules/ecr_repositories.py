@@ -13,7 +13,7 @@ author: quayside.registry contributors (@quayside)
 description:
   - Makes sure that repositories exist in a private registry of Amazon ECR, which refuses a push to one that does not.
   - Returns the registry's host and the IAM policy with which the instance role of a cluster's nodes may pull these repositories
-    without any Secret.
+    without any Secret. Given that role, IAM's simulation tells whether it may already.
   - Repositories are never deleted, and those that exist are not changed.
 options:
   repositories:
@@ -30,6 +30,14 @@ options:
     type: str
   role_arn:
     description: ARN of a role to assume first.
+    type: str
+  node_role_arn:
+    description:
+      - ARN of the role of the cluster's nodes (C(arn:aws:iam::ACCOUNT:role/NAME)), to check whether they may pull these repositories.
+        What they may not do is a warning. Nothing is attached to the role.
+      - The caller needs C(iam:SimulatePrincipalPolicy). Without it the check is left out with a warning.
+      - AWS simulates the role's policies and its permissions boundary. It knows nothing here of policies of the repositories, which
+        nodes of another account need too.
     type: str
 extends_documentation_fragment:
   - quayside.registry.attributes
@@ -53,6 +61,12 @@ EXAMPLES = r"""
 - name: The policy for the role of the cluster's nodes
   ansible.builtin.debug:
     var: ecr.node_pull_policy
+
+- name: Whether the nodes may pull them already
+  quayside.registry.ecr_repositories:
+    region: eu-west-1
+    repositories: [shop/web, shop/api]
+    node_role_arn: arn:aws:iam::123456789012:role/worker
 """
 
 RETURN = r"""
@@ -79,6 +93,15 @@ node_pull_policy:
       - Effect: Allow
         Action: ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
         Resource: ["arn:aws:ecr:eu-west-1:123456789012:repository/shop/web"]
+node_pull_denied:
+  description:
+    - What of RV(node_pull_policy) IAM's simulation does not allow the role, each as action and resource. Empty where it may pull.
+    - None where the caller may not ask.
+  returned: success, with O(node_role_arn)
+  type: list
+  elements: str
+  sample:
+    - ecr:BatchGetImage arn:aws:ecr:eu-west-1:123456789012:repository/shop/web
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,6 +115,7 @@ ARGUMENT_SPEC = {
     "region": {"type": "str", "required": True},
     "profile": {"type": "str"},
     "role_arn": {"type": "str"},
+    "node_role_arn": {"type": "str"},
 }
 
 
@@ -102,6 +126,8 @@ def main() -> None:
         outcome = converge(lambda: subject.plan(subject.read()), subject.write, module.check_mode)
     except RegistryError as error:
         module.fail_json(msg=str(error), **{"changed": False, "changes": [], **error.details})
+    for warning in outcome.plan.warnings:
+        module.warn(warning)
     result = dict(outcome.plan.result)
     if module._diff:
         result["diff"] = diff(outcome.changes)

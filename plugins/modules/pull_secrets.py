@@ -196,6 +196,15 @@ options:
         because the account or the cluster was made anew, is replaced. When the registry cannot be reached, the token is kept.
     type: bool
     default: true
+  earlier_changes:
+    description:
+      - What tasks before this one changed, as modules of this collection return it in C(changes).
+      - Check mode takes the projects and service accounts that those would have created for there, and so can tell what the run
+        will do. Without it a project or an account that does not exist is an error, as it is in a run.
+      - The service account C(default) of a new project need not be in it, since every project gets that one.
+    type: list
+    elements: dict
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - quayside.registry.cluster
@@ -231,6 +240,7 @@ EXAMPLES = r"""
       - {name: puller, namespace: demo}
       - {name: default, namespace: shop-web}
       - {name: default, namespace: shop-api}
+  register: accounts
 
 - name: Two registries in one Secret, in every project of a team, for all pods that name no service account
   quayside.registry.pull_secrets:
@@ -245,6 +255,7 @@ EXAMPLES = r"""
             service_account: {name: puller, namespace: demo}
         pull: [default]
     verify: false
+    earlier_changes: "{{ accounts.changes }}"
 
 - name: The Docker Hub for all of the cluster
   quayside.registry.pull_secrets:
@@ -334,6 +345,7 @@ global_registries:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils.credentials import LOGIN
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import EARLIER_CHANGES
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.module import run
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.pull_secrets import PullSecrets
 
@@ -360,6 +372,7 @@ ARGUMENT_SPEC = {
     "namespace": {"type": "str", "aliases": ["project"]},
     "purge": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": True},
+    "earlier_changes": EARLIER_CHANGES,
 }
 
 

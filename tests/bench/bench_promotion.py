@@ -73,29 +73,29 @@ def measure(world: World, folder: Path) -> list[Case]:
         local = [tiny_image(folder / f"image-{n}", text=str(n)) for n in range(N)]
         shell([[*COPY, image, f"docker://{source.host}/{name(n)}"] for n, image in enumerate(local)], at_once=True)
 
-        first, _requests = runner.run(ours(source.host, target.host, N_FIRST), changes=True)
-        plain, _requests = runner.run(bare(folder, copies(source.host, other.host, N_FIRST)), changes=True)
+        first = runner.run(ours(source.host, target.host, N_FIRST), changes=True)
+        plain = runner.run(bare(folder, copies(source.host, other.host, N_FIRST)), changes=True)
         what = f"a task that runs the same skopeo commands, {PARALLEL} at a time"
-        cases.append(Case("first copy", first, plain, what, 0, N_FIRST))
+        cases.append(Case("first copy", first.whole, plain.whole, what, 0, N_FIRST))
 
         tasks = ours(source.host, target.host, N)
         runner.run(tasks, changes=True)
         marks = source.mark(), target.mark()
-        second, _requests = runner.best(tasks, 1)
+        second = runner.best(tasks, 1).whole
         requests = len(source.requests(marks[0])) + len(target.requests(marks[1]))
-        second = min(second, runner.best(tasks, 2)[0])
+        second = min(second, runner.best(tasks, 2).whole)
         looped = shell(copies(source.host, target.host, N))
         cases.append(Case("promoted already", second, looped, "a shell loop of skopeo copy", requests, N))
         looped = shell(inspects(source.host, target.host, N))
         cases.append(Case("promoted already", second, looped, "skopeo inspect of both sides", requests, N))
         loop = {"name": "Loop", "ansible.builtin.command": {"argv": "{{ item }}"}, "register": "copied",
                 "changed_when": False, "loop": copies(source.host, target.host, N_LOOP)}  # fmt: skip
-        task_loop, _requests = runner.best([loop], 1)
+        task_loop = runner.best([loop], 1).whole
         what = f"a task loop over skopeo copy, on {N_LOOP}"
         cases.append(Case("promoted already, per image", second / N, task_loop / N_LOOP, what, requests, N))
 
         far = [stack.enter_context(delayed(registry.host, DELAY, folder)) for registry in (source, target)]
-        slow, _requests = runner.best(ours(far[0], far[1], N), 2)
+        slow = runner.best(ours(far[0], far[1], N), 2).whole
         what = f"a shell loop of skopeo copy, on {N_DELAYED}"
         each = shell(copies(far[0], far[1], N_DELAYED)) / N_DELAYED
         cases.append(Case("50 ms a round trip, per image", slow / N, each, what, requests, N))

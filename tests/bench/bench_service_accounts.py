@@ -147,7 +147,7 @@ def measure(world: World, folder: Path) -> list[Case]:
     bare = []
     for kind, items in (("serviceaccounts", accounts), ("rolebindings", bindings)):
         file = folder / f"{kind}.json"
-        file.write_text(json.dumps([[path(kind, "bench-bare"), item] for item in items]))
+        file.write_text(json.dumps([["POST", path(kind, "bench-bare"), item] for item in items]))
         command = [sys.executable, str(BARE_CLIENT), str(world.admin_kubeconfig), str(file)]
         bare.append({"name": f"Bare {kind}", "ansible.builtin.command": {"argv": command}})
     bare_first = runner.run(bare, changes=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clusters import new_project
+from quays import quay_in
 
 from playbooks import environment, run_playbook
 from staging import ROOT
@@ -22,7 +25,12 @@ NAMES = (
     "image_streams",
     "verify",
     "promote_images",
+    "move_to_registry",
+    "publish_workflow",
+    "diagnose",
+    "quay_first_user",
     "automation_access",
+    "quay",
 )
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in NAMES]
 
@@ -33,9 +41,31 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("docs")
 
 
+@pytest.fixture(scope="module")
+def docker_hub(world: World) -> Iterator[ExternalRegistry]:
+    """The Docker Hub's host, with what the guides move from it."""
+    host = "registry-1.docker.io"
+    with ExternalRegistry(host, world.certificate_for(host), address="127.0.0.41") as registry:
+        registry.push("example/app", "1.4.0", "app 1.4.0")
+        registry.push("example/app", "1.4.1", "app 1.4.1")
+        registry.push("library/busybox", "1.37", "busybox", architectures=("amd64", "arm64"))
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def quay_host(world: World) -> Iterator[str]:
+    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
+        yield host
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, home: Path) -> None:
-    env = environment(world.admin_kubeconfig, home)
+def test_guide(
+    guide: Path, world: World, ghcr: ExternalRegistry, docker_hub: ExternalRegistry, quay_host: str, home: Path
+) -> None:
+    env = {**environment(world.admin_kubeconfig, home), "GHCR_TOKEN": "example"}
+    if guide.stem == "move_to_registry":
+        # what every machine trusts, here the CA of the world's registries outside
+        env["SSL_CERT_FILE"] = str(home / "registry.example.com.crt")
     certificate, key = world.certificate_for("registry.example.com")
     (home / "registry.example.com.crt").write_text(certificate)
     (home / "registry.example.com.key").write_text(key)
@@ -45,6 +75,6 @@ def test_guide(guide: Path, world: World, ghcr: ExternalRegistry, home: Path) ->
         playbook = home / f"{guide.stem}-{number}.yml"
         playbook.write_text(text)
         for expected in ("changes something or nothing", "changes nothing"):
-            run = run_playbook(playbook, env)
+            run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay_host}")
             assert not run.failures, f"{guide.name}, playbook {number + 1}"
             assert expected == "changes something or nothing" or run.changed == 0, run.changes

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from aws import Aws, aws
 from clusters import new_project, path, read, summaries
@@ -96,6 +97,18 @@ def test_an_expired_token_is_replaced(world: World, project: str, amazon: Aws, r
     assert password(world, project, registry.host) == amazon.issued[1]
 
 
+def test_an_expired_token_promotes_nothing_and_says_whose_it_is(
+    amazon: Aws, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    ended = amazon.token()  # the registry knows only those that were issued
+    auth_file = tmp_path / "auth.json"
+    auth_file.write_text(json.dumps({"auths": {registry.host: {"username": "AWS", "password": ended}}}))
+    images = [{"source": f"{registry.host}/shop/web:1", "destinations": [f"{registry.host}/shop/live:1"]}]
+    result = run_module("image_promotion", images=images, auth_file=str(auth_file))
+    assert result["msg"].startswith(f"{registry.host} does not let user AWS read shop/web:1: ")
+    assert result["changed"] is False and ended not in json.dumps(result)
+
+
 def test_as_another_role(world: World, project: str, amazon: Aws, registry: FakeRegistry) -> None:
     role = {"role_arn": "arn:aws:iam::123456789012:role/puller"}
     assert summaries(give(world, project, registry.host, ecr=role)) == ["create Secret ecr"]
@@ -156,3 +169,47 @@ def test_bad_names_and_profiles(amazon: Aws) -> None:
     assert result["msg"] == "repositories[0]: 'Shop' must be in lower case: 'shop'."
     result = run_module("ecr_repositories", region="eu-west-1", repositories=["shop"], profile="nobody")
     assert "The config profile (nobody) could not be found" in result["msg"]
+
+
+@pytest.mark.filterwarnings("ignore:Exception.IAMException. with code AccessDenied")  # moto's list of errors is short
+def test_whether_nodes_may_pull_is_asked_of_iam(amazon: Aws) -> None:
+    iam = boto3.client("iam", region_name="eu-west-1")
+    role = iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+
+    def ask(*repositories: str) -> dict[str, Any]:
+        return run_module(
+            "ecr_repositories", region="eu-west-1", repositories=list(repositories), node_role_arn=role, check=True
+        )
+
+    nothing = ask("shop/web")
+    arn = "arn:aws:ecr:eu-west-1:123456789012:repository/shop"
+    assert nothing["node_pull_denied"] == [
+        "ecr:GetAuthorizationToken *",
+        f"ecr:BatchCheckLayerAvailability {arn}/web",
+        f"ecr:BatchGetImage {arn}/web",
+        f"ecr:GetDownloadUrlForLayer {arn}/web",
+    ]
+    (warning,) = nothing["warnings"]
+    assert warning.startswith(f"{role} may not pull all of these repositories (ecr:GetAuthorizationToken *, ")
+
+    # the policy that is returned is the one that is needed
+    iam.put_role_policy(RoleName="worker", PolicyName="pull", PolicyDocument=json.dumps(nothing["node_pull_policy"]))
+    allowed = ask("shop/web")
+    assert allowed["node_pull_denied"] == [] and "warnings" not in allowed
+    assert f"ecr:BatchGetImage {arn}/api" in ask("shop/web", "shop/api")["node_pull_denied"]
+
+    amazon.may_simulate = False
+    unknown = ask("shop/web")
+    assert unknown["node_pull_denied"] is None and not unknown.get("failed")
+    assert "could not be checked: the caller may not simulate it" in unknown["warnings"][0]
+
+
+def test_a_role_of_nodes_that_cannot_be_meant(amazon: Aws) -> None:
+    wanted = {"region": "eu-west-1", "repositories": ["shop/web"]}
+    profile = run_module(
+        "ecr_repositories", **wanted, node_role_arn="arn:aws:iam::123456789012:instance-profile/worker"
+    )
+    assert "is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)" in profile["msg"]
+    missing = run_module("ecr_repositories", **wanted, node_role_arn="arn:aws:iam::123456789012:role/nobody")
+    assert "does not simulate what arn:aws:iam::123456789012:role/nobody may" in missing["msg"]
+    assert missing["changed"] is False

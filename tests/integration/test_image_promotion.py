@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,37 @@ def test_what_was_built_is_published(target: Distribution, tmp_path: Path) -> No
     assert missing["msg"] == f"oci:{layout}:9.9: no such image there, or not clear which; there is: 1.0."
     nowhere = promote(image("oci:/no/such:1", f"{target.host}/built:9.9"), plain=(target,))
     assert "cannot be read: No such file or directory" in nowhere["msg"]
+
+
+def test_in_two_runs_over_a_registry_or_a_folder_between(
+    source: Distribution, target: Distribution, tmp_path: Path
+) -> None:
+    pushed = push(source, tmp_path, "shop/web:1.0", architectures=("amd64", "arm64"))
+    with Distribution(tmp_path / "between") as between:
+        transfer = f"{between.host}/transfer/web:1.0"
+        there = image(transfer, f"{target.host}/over/registry:1.0")
+        assert promote(there, plain=(between, target))["msg"] == f"There is no image {transfer}. Nothing was copied."
+        here = image(f"{source.host}/shop/web:1.0", transfer)
+        assert changes(promote(here, plain=(source, between))) == [("create", transfer)]
+        assert changes(promote(there, plain=(between, target))) == [("create", f"{target.host}/over/registry:1.0")]
+        assert changes(promote(there, plain=(between, target))) == []
+    folder = f"oci:{tmp_path}/carried:1.0"
+    skopeo("copy", "--all", "--src-tls-verify=false", f"docker://{source.host}/shop/web:1.0", folder)
+    promote(image(folder, f"{target.host}/over/folder:1.0"), plain=(target,))
+    assert digest(f"{target.host}/over/registry:1.0") == digest(f"{target.host}/over/folder:1.0") == pushed
+
+
+def test_signatures_of_cosign_are_tags_like_others(source: Distribution, target: Distribution, tmp_path: Path) -> None:
+    tag = push(source, tmp_path, "app:1").replace(":", "-") + ".sig"
+    manifests, kind = f"{source.url}/v2/app/manifests", "application/vnd.oci.image.manifest.v1+json"
+    with urllib.request.urlopen(urllib.request.Request(f"{manifests}/1", headers={"Accept": kind})) as answer:
+        signature = json.load(answer)
+    signature["layers"][0]["mediaType"] = "application/vnd.dev.cosign.simplesigning.v1+json"
+    body, headers = json.dumps(signature).encode(), {"Content-Type": kind}
+    urllib.request.urlopen(urllib.request.Request(f"{manifests}/{tag}", body, headers, method="PUT")).close()
+    wanted = image(f"{source.host}/app", f"{target.host}/app", tag_filter={"glob": "sha256-*.sig"})
+    assert changes(promote(wanted, plain=(source, target))) == [("create", f"{target.host}/app:{tag}")]
+    assert digest(f"{target.host}/app:{tag}") == digest(f"{source.host}/app:{tag}")
 
 
 def test_a_policy_decides_what_is_copied(source: Distribution, target: Distribution, tmp_path: Path) -> None:

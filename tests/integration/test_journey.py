@@ -6,14 +6,18 @@ import base64
 import json
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from playbooks import environment, run_playbook
+from world.external import ExternalRegistry
 from world.images import tiny_image
+from world.pki import Authority
 from world.world import World
 
+PASSWORD = "partner-Pa55word"
 CERTS_D = [Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d")]
 
 
@@ -26,11 +30,48 @@ def token_in(auth_file: Path, host: str) -> str:
     return base64.b64decode(entry).decode().partition(":")[2]
 
 
-def test_site_is_predicted_done_repeated_and_rotated(fresh_world: World, tmp_path: Path) -> None:
+@pytest.fixture
+def partner() -> Iterator[tuple[ExternalRegistry, str]]:
+    """A private registry whose certificate only its own CA (PEM) vouches for."""
+    authority = Authority.create("A partner's CA")
+    pair = authority.server(["partner.example.com"])
+    certificate = pair.certificate.decode(), pair.key.decode()
+    with ExternalRegistry("partner.example.com", certificate, {"shop": PASSWORD}) as registry:
+        registry.push("team/app", "1.0")
+        yield registry, authority.certificate.decode()
+
+
+def from_partner(world: World, host: str, ca: str) -> dict[str, object]:
+    """Variables: a project gets images of the private registry, and both clusters' credentials to pull with."""
+    return {
+        "image_config_additional_trusted_ca": [{"host": host, "ca_certificates": ca}],
+        "pull_secrets_verify": False,
+        "pull_secrets_secrets": [
+            {
+                "name": "registries",
+                "namespaces": ["demo"],
+                "registries": [
+                    {"registry": host, "username": "shop", "password": PASSWORD},
+                    {"registry": world.registry_host, "service_account": {"name": "puller", "namespace": "demo"}},
+                ],
+                "pull": ["default", "puller"],
+            }
+        ],
+        "image_streams_list": [
+            {"name": "app", "namespace": "demo", "tags": [{"name": "1.0", "from": f"{host}/team/app:1.0"}]}
+        ],
+    }
+
+
+def test_site_is_predicted_done_repeated_and_rotated(
+    fresh_world: World, partner: tuple[ExternalRegistry, str], tmp_path: Path
+) -> None:
     world, host = fresh_world, fresh_world.registry_host
     env = environment(world.admin_kubeconfig, tmp_path)
     auth_file = tmp_path / "auth.json"
+    (tmp_path / "variables.json").write_text(json.dumps(from_partner(world, partner[0].host, partner[1])))
     login = ["-e", f"builders_auth_file={auth_file}", "-e", f"verify_registry_auth_file={auth_file}"]
+    login += ["-e", f"@{tmp_path / 'variables.json'}"]
 
     # check mode on an untouched cluster says exactly what the run then does
     predicted = run_playbook("quayside.registry.site", env, *login, "--check", "--diff")
@@ -38,10 +79,12 @@ def test_site_is_predicted_done_repeated_and_rotated(fresh_world: World, tmp_pat
     assert not auth_file.exists()
     done = run_playbook("quayside.registry.site", env, *login, "--diff")
     assert not done.failures
-    assert done.changes
+    kinds = {f"{change['action']} {change['kind']}" for change in done.changes}
+    assert kinds > {"create ConfigMap", "update Image", "create Secret", "update ServiceAccount", "create ImageStream"}
+    assert PASSWORD not in predicted.output + done.output
     # two tasks see in check mode that the project is missing; the image is pushed by the proof, which needs the real thing
     seen_once = [change for index, change in enumerate(predicted.changes) if change not in predicted.changes[:index]]
-    assert seen_once == [change for change in done.changes if change["kind"] != "Image"]
+    assert seen_once == [change for change in done.changes if (change["action"], change["kind"]) != ("create", "Image")]
     again = run_playbook("quayside.registry.site", env, *login)
     assert (again.status, again.changed, again.changes) == (0, 0, [])
 

@@ -255,6 +255,36 @@ def test_bad_input_writes_nothing(run: Run, world: World, project: str, entry: d
     assert not names(world, "secrets", project) & {"pull", "other"}
 
 
+@pytest.mark.parametrize("user", ["admin", "developer"])
+def test_what_tasks_before_it_would_have_made_is_taken_for_there(run: Run, world: World, user: str) -> None:
+    connection = {"kubeconfig": str(world.kubeconfig(user))}
+    accounts = [{"name": "ci", "namespace": f"early-{user}"}]
+    early = {"service_accounts": accounts, "create_projects": True}
+    wanted = {
+        "name": "pull",
+        "namespaces": [f"early-{user}"],
+        "registries": [GHCR],
+        "pull": ["default"],
+        "mount": ["ci"],
+    }
+    with new_project(world, f"early-{user}"):
+        before = run_module("service_accounts", **connection, **early, check=True)["changes"]
+        assert "cannot get a pull secret" in run(wanted, check=True, **connection)["msg"]
+        ghost = {**wanted, "pull": ["ghost"]}
+        assert "no service account ghost" in run(ghost, check=True, earlier_changes=before, **connection)["msg"]
+        predicted = run(wanted, check=True, earlier_changes=before, **connection)
+        made = run_module("service_accounts", **connection, **early)["changes"]
+        assert made == before
+        # the project's service account default is waited for
+        done = run(wanted, earlier_changes=made, **connection)
+        assert summaries(predicted) == summaries(done)
+        assert sorted(summaries(done)) == [
+            "create Secret pull",
+            "update ServiceAccount ci",
+            "update ServiceAccount default",
+        ]
+
+
 def test_an_ordinary_user_gives_his_own_project_one(run: Run, world: World, project: str) -> None:
     developer = {"kubeconfig": str(world.kubeconfig("developer"))}
     result = run({"name": "pull", "registries": [GHCR]}, namespace=project, **developer)

@@ -7,9 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from aws import aws
+from clusters import new_project
+from quays import quay_in
 from registries import PASSWORD, USER, Distribution, Hub, skopeo
 
 from playbooks import environment, run_playbook
@@ -29,6 +32,8 @@ def amazon() -> Iterator[None]:
     with aws() as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             patch.setenv(name, value)
+        iam = boto3.client("iam", region_name="eu-west-1")
+        iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")  # of the nodes
         yield
 
 
@@ -51,6 +56,16 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield {"hub_host": front.host, "hub_ca": str(ca), "hub_user": USER, "hub_password": PASSWORD}
 
 
+@pytest.fixture
+def quay(world: World, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Variables of a Quay without users, for what is about one."""
+    if not any("quay_first" in str(value) for value in request.node.callspec.params.values()):
+        yield {}
+        return
+    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
+        yield {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def nothing_left_behind() -> None:
     """No logins of earlier worlds in the folder that the examples use."""
@@ -63,10 +78,16 @@ def test_every_module_and_role_has_a_target() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_target(target: str, world: World, ghcr: ExternalRegistry, hub: dict[str, str], tmp_path: Path) -> None:
+def test_target(
+    target: str, world: World, ghcr: ExternalRegistry, hub: dict[str, str], quay: dict[str, str], tmp_path: Path
+) -> None:
     env = {**environment(world.admin_kubeconfig, tmp_path), "K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
+    ghcr_ca = tmp_path / "ghcr.crt"
+    ghcr_ca.write_text(world.certificate_for("ghcr.io")[0])  # with its CA
     facts = {
         **hub,
+        "ghcr_ca": str(ghcr_ca),
+        **quay,
         "target_directory": str(tmp_path),
         "registry_host": world.registry_host,
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -78,7 +99,7 @@ def test_target(target: str, world: World, ghcr: ExternalRegistry, hub: dict[str
 
 @pytest.mark.parametrize("module", MODULES)
 def test_documented_examples_run(
-    module: str, world: World, ghcr: ExternalRegistry, hub: dict[str, str], tmp_path: Path
+    module: str, world: World, ghcr: ExternalRegistry, hub: dict[str, str], quay: dict[str, str], tmp_path: Path
 ) -> None:
     source = (ROOT / "plugins/modules" / f"{module}.py").read_text(encoding="utf-8")
     scope: dict[str, str] = {}
@@ -89,6 +110,8 @@ def test_documented_examples_run(
     for name, (certificate, key) in {"registry.example.com": world.certificate_for("registry.example.com")}.items():
         (tmp_path / f"{name}.crt").write_text(certificate)
         (tmp_path / f"{name}.key").write_text(key)
-    playbook = play(tmp_path, tasks=tasks, vars={**hub, "ansible_python_interpreter": "{{ ansible_playbook_python }}"})
+    playbook = play(
+        tmp_path, tasks=tasks, vars={**hub, **quay, "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    )
     run = run_playbook(playbook, env, inventory=Path("localhost,"), show=True)
     assert run.status == 0

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import IMAGE_CONFIG, trusted
 
 from playbooks import environment, run_playbook
 from world.world import World, worlds
-
-IMAGE = "/apis/config.openshift.io/v1/images/cluster"
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +42,6 @@ def playbook(tmp_path: Path) -> Path:
     return file
 
 
-def trusted(world: World, folder: Path) -> dict[str, Path]:
-    """certs.d as the cluster's nodes have it: a folder for each host of the ConfigMap (OpenShift: `..` is a colon)."""
-    admin = world.plane.admin
-    name = admin.request("GET", IMAGE)["spec"]["additionalTrustedCA"]["name"]
-    data: dict[str, str] = admin.request("GET", f"/api/v1/namespaces/openshift-config/configmaps/{name}")["data"]
-    found = {}
-    for key, pem in data.items():
-        found[key] = folder / key.replace("..", ":")
-        found[key].mkdir(parents=True, exist_ok=True)
-        (found[key] / "ca.crt").write_text(pem)
-    return found
-
-
 def skopeo_says(host: str, certificates: Path) -> str:
     """The registry refuses to show an image to nobody, once it is reached over TLS."""
     command = ["skopeo", "inspect", "--no-creds", "--cert-dir", certificates, f"docker://{host}/demo/none:1"]
@@ -75,7 +61,7 @@ def test_production_trusts_the_registry_of_nonproduction_and_its_next_ca(
     assert set(certificates) == {one.registry_host}
     assert "x509" in skopeo_says(one.registry_host, tmp_path)
     assert "unauthorized" in skopeo_says(one.registry_host, certificates[one.registry_host])
-    assert "additionalTrustedCA" not in one.plane.admin.request("GET", IMAGE)["spec"]
+    assert "additionalTrustedCA" not in one.plane.admin.request("GET", IMAGE_CONFIG)["spec"]
     again = run_playbook(playbook, env, inventory=inventory)
     assert (again.failures, again.changed) == ([], 0)
 

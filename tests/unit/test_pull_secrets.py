@@ -263,6 +263,18 @@ def test_a_given_token_that_has_expired_is_refused() -> None:
         subject({"name": "pull", "registries": [{**GHCR, "password": jwt(sub="x", exp=1_500_000_000)}]})
 
 
+def test_a_given_token_of_ecr_that_has_expired_is_refused() -> None:
+    said = {"payload": "x", "datakey": "x", "version": "2", "type": "DATA_KEY", "expiration": 1_500_000_000}
+    login = {
+        "registry": ECR["registry"],
+        "username": "AWS",
+        "password": base64.b64encode(json.dumps(said).encode()).decode(),
+    }
+    with pytest.raises(InputError, match="the token of user AWS has expired at 2017-07-14T02:40:00Z") as refusal:
+        subject({"name": "pull", "registries": [login]})
+    assert str(refusal.value).startswith(f"pull_secrets[0].registries[0] ({ECR['registry']}): ")
+
+
 @pytest.mark.parametrize(
     ("there", "said"),
     [

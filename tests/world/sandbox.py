@@ -23,6 +23,8 @@ from . import existing
 
 INSIDE = "QUAYSIDE_SANDBOX"
 WITHOUT_NAMESPACES = "QUAYSIDE_NO_NAMESPACES"
+#: Folders that the guides and the modules' examples write to: several runs at once have one each.
+EXAMPLES = [Path("/tmp/quayside-docs"), Path("/tmp/quayside-examples")]
 ENTER = ["unshare", "--map-root-user", "--mount", "--net", "--"]
 SCRATCH = Path("/run/quayside")
 ANCHORS = Path("/usr/local/share/ca-certificates")
@@ -71,6 +73,9 @@ def furnish(command: Sequence[str]) -> None:
     _mount("-t", "tmpfs", "tmpfs", "/run")
     # podman keeps its locks there, which another user of the machine could not share
     _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm")
+    for folder in EXAMPLES:
+        folder.mkdir(exist_ok=True)
+        _mount("-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(folder))
     etc = SCRATCH / "etc"
     etc.mkdir(parents=True)
     # what this user may not read (shadow) is not needed either

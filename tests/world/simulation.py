@@ -21,7 +21,12 @@ from .simulators.ingress import Ingress
 from .simulators.kube import Controller, Kube, background
 from .simulators.namespaces import Namespaces
 from .simulators.oauth import OAuthServer
+from .simulators.olm import OperatorLifecycleManager
+from .simulators.olm_catalog import PackageManifests
 from .simulators.openshift_api import OpenShiftApi
+from .simulators.quay_bridge import QuayBridgeOperator
+from .simulators.quay_operator import QuayOperator
+from .simulators.quays import Quays
 from .simulators.registry import Registry
 from .simulators.router import Backend, Router
 from .simulators.store import Revision
@@ -71,6 +76,8 @@ class Simulation:
         imports = ImageStreamImports(revision, Importer(kube, public_ca), streams, pictures)
         resources = [streams, pictures, mappings, imports, *views, *self.accounts.resources()]
         resources += [projects.Projects(revision, kube), projects.ProjectRequests(revision, kube)]
+        self.olm = OperatorLifecycleManager(kube)
+        resources.append(PackageManifests(revision, self.olm.ready_catalogs))
         self.api = OpenShiftApi(kube, revision, resources)
         self.oauth = OAuthServer(f"https://oauth-openshift.{domain}", self.accounts, passwords)
         backend = f"http://{address}:{ports.distribution}"
@@ -84,6 +91,8 @@ class Simulation:
         }
         self.ingress = Ingress(kube, self.router)
         self.operator = ImageRegistryOperator(kube, self.registry, domain, dict(registry))
+        self.quays = Quays(kube, directory / "quays", backend)
+        self.quay_operator = QuayOperator(kube, self.olm, self.router, self.quays.launch)
         self.namespaces = Namespaces(kube, service_ca.certificate)
         self.imports = ImageImportController(kube, imports)
         self._stack = AsyncExitStack()
@@ -102,6 +111,7 @@ class Simulation:
         await self.registry.start()
         self._stack.push_async_callback(self.kube.stop)
         self._stack.push_async_callback(self.registry.stop)
+        self._stack.push_async_callback(self.quays.stop)
         aggregated = await self.api.serve(self.address, self.ports.aggregated, certificate, key, client_ca)
         self._stack.push_async_callback(aggregated.cleanup)
         await self._serve(self.oauth.review, self.ports.review, certificate, key)
@@ -121,6 +131,7 @@ class Simulation:
     async def start(self) -> None:
         """Let the controllers run."""
         controllers: list[Controller] = [self.ingress, self.router, self.operator, self.namespaces, self.imports]
+        controllers += [self.olm, self.quay_operator, QuayBridgeOperator(self.kube, self.olm)]
         await self._stack.enter_async_context(background(*(controller.run() for controller in controllers)))
 
     async def stop(self) -> None:

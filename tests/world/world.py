@@ -39,7 +39,7 @@ PASSWORDS = {
 }
 NAMESPACES = [
     "openshift-authentication", "openshift-config", "openshift-config-managed", "openshift-image-registry",
-    "openshift-ingress", "openshift-ingress-operator", "openshift-marketplace",
+    "openshift-ingress", "openshift-ingress-operator", "openshift-marketplace", "openshift-operators",
 ]  # fmt: skip
 CORE = "/api/v1/namespaces"
 REGISTRY_CONFIG = "/apis/imageregistry.operator.openshift.io/v1/configs/cluster"
@@ -345,6 +345,10 @@ class World:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"world {self.name}: {what} did not come within {timeout:.0f} s")
             time.sleep(0.02)
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run something in the simulators' loop, such as another simulator's start."""
+        return self._call(work)
 
     def _call(self, work: Coroutine[Any, Any, Result] | Callable[[], Result], timeout: float = 60) -> Result:
         """Run something in the simulators' loop."""

@@ -32,9 +32,19 @@ class Subject(Protocol, Generic[State]):
         """Wait until the cluster agrees; what the module returns beside ``plan.result``. Not called in check mode."""
 
 
-def run(subject: Callable[[Mapping[str, Any]], Subject[Any]], argument_spec: Mapping[str, Any], **options: Any) -> None:
-    """Run a module: its parameters make the subject, the subject reads, plans and waits; this applies in between."""
+def run(
+    subject: Callable[[Mapping[str, Any]], Subject[Any]],
+    argument_spec: Mapping[str, Any],
+    harmless: Callable[[Mapping[str, Any]], set[str]] | None = None,
+    **options: Any,
+) -> None:
+    """Run a module: its parameters make the subject, the subject reads, plans and waits; this applies in between.
+
+    ``harmless``: the texts within options of ``no_log`` that are no secrets. Ansible would hide each wherever it occurs.
+    """
     module = AnsibleModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True, **options)
+    if harmless:
+        module.no_log_values -= harmless(module.params)
     changes: list[Change] = []
     plan = Plan()
     try:

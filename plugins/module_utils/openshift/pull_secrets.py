@@ -23,6 +23,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci.transport im
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import docker_config, projects, sources
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import ApiError, Cluster
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.docker_config import DockerConfig
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import Earlier
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.links import Links, listing
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.names import check_object, check_project
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
@@ -33,6 +34,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     is_ours,
     name_of,
     namespace_of,
+    new,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.sources import Made, Source
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan
@@ -45,6 +47,10 @@ _GET_AT_MOST = 8
 
 #: Seconds to wait for a registry that a new credential is proven against.
 _PROOF_TIMEOUT = 10.0
+
+#: Kubernetes makes this service account in every project, a moment after it; seconds to wait for it.
+_DEFAULT_ACCOUNT = "default"
+_ACCOUNT_TIMEOUT = 10.0
 
 _Key = tuple[str, str]  # namespace, name
 
@@ -100,6 +106,7 @@ class PullSecrets:
         self._purge = bool(params["purge"])
         self._verify = bool(params["verify"])
         self._adopt = bool(params["adopt"])
+        self._earlier = Earlier(params["earlier_changes"])
         self._warnings: list[str] = []
         self._made: dict[str, Made] = {}
         self._proven: dict[tuple[str, Credential], str] = {}
@@ -190,11 +197,12 @@ class PullSecrets:
         known = {namespace for namespace, _name in (*secrets, *accounts)} | {
             namespace for entry, found in selected for namespace in found if namespace not in entry.namespaces
         }
-        self._check_namespaces(cluster, wanted, (wanted - known) | (wanted & set(refused)), refused)
+        coming = self._check_namespaces(cluster, (wanted - known) | (wanted & set(refused)), refused)
         warnings += [
             f"Project {name} does not exist, or you may not see it: nothing is removed there."
             for name in sorted(set(refused) - wanted)
         ]
+        accounts = {**self._coming_accounts(cluster, targets, accounts, coming), **accounts}
         if self._global:
             targets = {**targets, GLOBAL: self._global}
             found = cluster.get(SECRET, GLOBAL[1], GLOBAL[0])
@@ -250,21 +258,52 @@ class PullSecrets:
         others = cluster.map(lambda key: cluster.get(SECRET, key[1], key[0]), unknown)
         return {**found, **_by_key(item for item in others if item is not None)}
 
-    def _check_namespaces(
-        self, cluster: Cluster, wanted: set[str], unknown: set[str], refused: Mapping[str, ApiError]
-    ) -> None:
+    def _check_namespaces(self, cluster: Cluster, unknown: set[str], refused: Mapping[str, ApiError]) -> set[str]:
+        """Those that are not there yet, because the tasks before this one were in check mode."""
         found = projects.find(cluster, unknown) if unknown else {}
         for name in sorted(found):
             if name in refused:
                 raise refused[name]
             if found[name]["metadata"].get("deletionTimestamp"):
                 raise RegistryError(f"Project {name} is being deleted. Run again when it is gone, or leave it out.")
-        missing = sorted(unknown - set(found))
+        coming = unknown - set(found)
+        missing = sorted(coming - self._earlier.projects)
         if missing:
             raise RegistryError(
                 f"Project{'s' if len(missing) > 1 else ''} {listing(missing)} cannot get a pull secret: there is none of that name,"
                 " or you may not see it. Create it first (quayside.registry.service_accounts with create_projects)."
             )
+        return coming
+
+    def _coming_accounts(
+        self, cluster: Cluster, targets: Mapping[_Key, Entry], there: Mapping[_Key, Object], coming: set[str]
+    ) -> dict[_Key, Object]:
+        """The wanted service accounts that tasks before this one would have made, or that come with their new project."""
+        wanted = {
+            (namespace, account)
+            for (namespace, _name), entry in targets.items()
+            if entry.present
+            for account in (*entry.pull, *entry.mount)
+        } - set(there)
+        expected = wanted & (self._earlier.service_accounts | {(namespace, _DEFAULT_ACCOUNT) for namespace in coming})
+        late = sorted(namespace for namespace, name in wanted - expected if name == _DEFAULT_ACCOUNT)
+        deadline = time.monotonic() + _ACCOUNT_TIMEOUT
+
+        def wait_for(namespace: str) -> Object | None:
+            return cluster.wait(
+                SERVICE_ACCOUNT,
+                _DEFAULT_ACCOUNT,
+                namespace,
+                bool,
+                deadline,
+                lambda _seen: (
+                    f"Project {namespace} has no service account {_DEFAULT_ACCOUNT} after {_ACCOUNT_TIMEOUT:.0f} seconds."
+                    " kube-controller-manager makes it; see that it runs."
+                ),
+            )
+
+        found = _by_key(item for item in cluster.map(wait_for, late) if item)
+        return {**{(namespace, name): new(SERVICE_ACCOUNT, name, namespace) for namespace, name in expected}, **found}
 
     # What is to be done
 

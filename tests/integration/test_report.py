@@ -1,0 +1,277 @@
+"""What the report says of a real API server, and the page of several clusters that one playbook makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import new_project
+from pods import waiting_pod
+
+from playbooks import environment, run_playbook
+from support import run_module
+from world.external import ExternalRegistry, auth_config
+from world.world import World
+
+Run = Callable[..., dict[str, Any]]
+PASSWORD = "pull-Pa55word"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+@pytest.fixture
+def run(world: World) -> Run:
+    def run(**params: Any) -> dict[str, Any]:
+        result = run_module("registry_report_info", **{"kubeconfig": str(world.admin_kubeconfig), **params})
+        assert not result.get("failed"), result["msg"]
+        report: dict[str, Any] = result["report"]
+        return report
+
+    return run
+
+
+@pytest.fixture
+def project(world: World) -> Iterator[str]:
+    with new_project(world) as name:
+        yield name
+
+
+def pull_secret(world: World, project: str, name: str, config: str) -> None:
+    body = {
+        "metadata": {"name": name},
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
+    }
+    world.plane.admin.request("POST", f"/api/v1/namespaces/{project}/secrets", body)
+
+
+def bind(world: World, project: str, name: str, role: str, subject: dict[str, str], kind: str = "ClusterRole") -> None:
+    body = {
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+        "subjects": [subject],
+    }
+    world.plane.admin.request("POST", f"{RBAC}/namespaces/{project}/rolebindings", body)
+
+
+def person(name: str, kind: str = "User") -> dict[str, str]:
+    return {"kind": kind, "apiGroup": "rbac.authorization.k8s.io", "name": name}
+
+
+def test_hosts_and_certificates_by_the_time_that_they_end(run: Run, world: World) -> None:
+    world.plane.admin.request(
+        "PATCH", "/apis/imageregistry.operator.openshift.io/v1/configs/cluster", {"spec": {"defaultRoute": True}}
+    )
+    world.wait_for(lambda: world.registry_host in run()["registry"]["hosts"], "the route")
+    report = run()
+    assert report["registry"]["management_state"] == "Managed"
+    assert report["registry"]["conditions"]["Available"]["status"] == "True"
+    assert report["unread"] == []
+    ends = [row["not_after"] for row in report["expiry"]]
+    assert ends == sorted(ends)
+    leaf = next(row for row in report["expiry"] if row["kind"] == "certificate")
+    assert leaf["used_for"] == [world.registry_host]
+    assert leaf["where"] == "Secret openshift-ingress/router-certs-default"
+    assert [problem["kind"] for problem in run(warn_before=36500)["problems"]].count("expiring") >= 2
+
+
+def test_who_may_pull_and_push_down_to_people_and_service_accounts(run: Run, world: World, project: str) -> None:
+    admin = world.plane.admin
+    group = {"metadata": {"name": "report-team"}, "users": ["ann", "ben"]}
+    admin.request("POST", "/apis/user.openshift.io/v1/groups", group)
+    role = {
+        "metadata": {"name": "only-app"},
+        "rules": [
+            {
+                "apiGroups": ["image.openshift.io"],
+                "resources": ["imagestreams/layers"],
+                "verbs": ["get", "update"],
+                "resourceNames": ["app"],
+            }
+        ],
+    }
+    admin.request("POST", f"{RBAC}/namespaces/{project}/roles", role)
+    bind(world, project, "team", "registry-viewer", person("report-team", "Group"))
+    bind(
+        world, project, "pusher", "system:image-builder", {"kind": "ServiceAccount", "name": "ci", "namespace": project}
+    )
+    bind(world, project, "others", "system:image-puller", person("system:serviceaccounts:other", "Group"))
+    bind(world, project, "open", "system:image-puller", person("system:unauthenticated", "Group"))
+    bind(world, project, "one", "only-app", person("eve"), "Role")
+    bind(world, project, "nothing", "system:auth-delegator", person("mallory"))
+    try:
+        rows = {row["name"]: row for row in run()["access"] if row["project"] == project}
+        assert {name: (row["kind"], row["pull"], row["push"]) for name, row in rows.items()} == {
+            "ann": ("user", True, False),
+            "ben": ("user", True, False),
+            f"{project}/ci": ("service account", True, True),
+            "other/*": ("service account", True, False),
+            "everybody, without a login": ("everybody", True, False),
+            "eve": ("user", True, True),
+            # what OpenShift gives in every project
+            f"{project}/*": ("service account", True, False),
+            f"{project}/builder": ("service account", True, True),
+        }
+        assert rows["ann"]["through"] == ["report-team"]
+        assert rows["eve"]["streams"] == ["app"]
+        everywhere = {row["name"] for row in run()["access"] if row["project"] == "all projects"}
+        assert "admin" in everywhere
+        assert not [name for name in everywhere if name.startswith(("system:", "openshift-", "kube-"))]
+    finally:
+        admin.request("DELETE", "/apis/user.openshift.io/v1/groups/report-team")
+
+
+def test_pull_secrets_with_their_health_and_no_password(run: Run, world: World, project: str) -> None:
+    token = world.service_account_token("default", "default", 3600)
+    config = json.loads(auth_config("ghcr.io", "ann", PASSWORD))
+    config["auths"].update(json.loads(auth_config("soon.example.com", "sa", token))["auths"])
+    pull_secret(world, project, "good", json.dumps(config))
+    pull_secret(world, project, "broken", json.dumps({"auths": {"quay.io": {}}}))
+    account = f"/api/v1/namespaces/{project}/serviceaccounts/default"
+    world.wait_for(lambda: "good" in _linked(world, account), "the service account")
+    report = run()
+    rows = {(row["name"], row["registry"]): row for row in report["pull_secrets"] if row["namespace"] == project}
+    assert rows["good", "ghcr.io"]["linked"] == ["default"]
+    assert (rows["good", "ghcr.io"]["username"], rows["good", "ghcr.io"]["not_after"]) == ("ann", "")
+    assert rows["good", "soon.example.com"]["not_after"] > report["read_at"]
+    assert rows["broken", "quay.io"]["problem"] == "it has no credential for this registry"
+    assert rows["broken", "quay.io"]["linked"] == []
+    credential = next(row for row in report["expiry"] if row["name"] == "for soon.example.com")
+    assert (credential["kind"], credential["where"]) == ("credential", f"Secret {project}/good")
+    assert {
+        "kind": "expiring",
+        "text": f"credential for soon.example.com expires on {credential['not_after']}",
+    } in report["problems"]
+    assert PASSWORD not in json.dumps(report) and token not in json.dumps(report)
+    assert base64.b64encode(f"ann:{PASSWORD}".encode()).decode() not in json.dumps(report)
+
+
+def _linked(world: World, account: str) -> set[str]:
+    """Link the Secret, once the account is there."""
+    admin = world.plane.admin
+    namespace = account.split("/")[4]
+    there = {
+        item["metadata"]["name"]
+        for item in admin.request("GET", f"/api/v1/namespaces/{namespace}/serviceaccounts")["items"]
+    }
+    if "default" not in there:
+        return set()
+    item = admin.request("PATCH", account, {"imagePullSecrets": [{"name": "good"}]})
+    return {entry["name"] for entry in item["imagePullSecrets"]}
+
+
+def test_failing_imports_and_pulls(run: Run, world: World, project: str, ghcr: ExternalRegistry) -> None:
+    stream = {"name": "app", "namespace": project, "tags": [{"name": "v9", "from": "ghcr.io/acme/app:9"}]}
+    connection = {"kubeconfig": str(world.admin_kubeconfig)}
+    assert run_module("image_streams", image_streams=[stream], **connection)["failed"]
+    waiting_pod(world, project, "ghcr.io/acme/app:9", "reading manifest 9 in ghcr.io/acme/app: manifest unknown")
+    report = run()
+    (failed,) = [row for row in report["failing_imports"] if row["namespace"] == project]
+    assert (failed["stream"], failed["tag"], failed["source"]) == ("app", "v9", "ghcr.io/acme/app:9")
+    assert (failed["reason"], failed["has_image"]) == ("NotFound", False)
+    (pull,) = [row for row in report["failing_pulls"] if project in row["namespaces"]]
+    assert (pull["cause"], pull["pods"]) == ("image_missing", 1)
+    assert {"failing_imports", "failing_pulls"} <= {problem["kind"] for problem in report["problems"]}
+    assert report["counts"]["image_streams"] >= 1
+
+
+def test_the_size_of_the_cluster_does_not_matter(run: Run, world: World) -> None:
+    mark = world.mark()
+    run()
+    verbs = [item.verb for item in world.requests(mark)]
+    assert set(verbs) <= {"get", "list"}
+    assert len(verbs) <= 25
+
+
+def test_what_may_not_be_read_is_left_out_and_said(world: World) -> None:
+    reader = {
+        "metadata": {"name": "report-reader"},
+        "rules": [
+            {"apiGroups": ["imageregistry.operator.openshift.io"], "resources": ["configs"], "verbs": ["get"]},
+            {"apiGroups": ["config.openshift.io"], "resources": ["images", "ingresses"], "verbs": ["get"]},
+            {"apiGroups": ["route.openshift.io"], "resources": ["routes"], "verbs": ["list"]},
+        ],
+    }
+    admin = world.plane.admin
+    admin.request("POST", f"{RBAC}/clusterroles", reader)
+    binding = {
+        "metadata": {"name": "report-reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "report-reader"},
+        "subjects": [person("developer")],
+    }
+    admin.request("POST", f"{RBAC}/clusterrolebindings", binding)
+    try:
+        result = run_module("registry_report_info", kubeconfig=str(world.kubeconfig("developer")))
+        assert not result.get("failed"), result["msg"]
+        report = result["report"]
+        assert report["registry"]["management_state"] == "Managed"
+        assert report["access"] == report["pull_secrets"] == report["failing_pulls"] == []
+        unread = " ".join(report["unread"])
+        assert all(f"list {what}" in unread for what in ("secrets", "pods", "rolebindings", "imagestreams"))
+    finally:
+        admin.request("DELETE", f"{RBAC}/clusterrolebindings/report-reader")
+        admin.request("DELETE", f"{RBAC}/clusterroles/report-reader")
+
+
+def test_one_page_of_all_clusters_whoever_is_down_and_in_whatever_slices(world: World, tmp_path: Path) -> None:
+    connection = {"kubeconfig": str(world.admin_kubeconfig)}
+    away = {"host": "https://127.0.0.99:6443", "api_key": "none", "validate_certs": False}
+    folder = tmp_path / "page"
+    hosts = {"production": connection, "staging": connection, "gone": away}
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(
+        json.dumps(
+            {
+                "clusters": {
+                    "hosts": {name: {"cluster_connection": options} for name, options in hosts.items()},
+                    "vars": {
+                        "ansible_connection": "local",
+                        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                        "report_directory": str(folder),
+                    },
+                }
+            }
+        )
+    )
+    env = environment(world.admin_kubeconfig, tmp_path)
+    del env["KUBECONFIG"]
+
+    def clusters() -> dict[str, Any]:
+        found = json.loads((folder / "report.json").read_text())["clusters"]
+        return {item["cluster"]: {key: value for key, value in item.items() if key != "read_at"} for item in found}
+
+    play = "quayside.registry.report"
+    checked = run_playbook(play, env, "--check", "--limit", "production", inventory=inventory)
+    assert (checked.failures, checked.changed, folder.exists()) == ([], 1, False)
+    for name in ("production", "staging"):
+        done = run_playbook(play, env, "--limit", name, inventory=inventory)
+        assert (done.failures, done.changed) == ([], 1)
+    assert set(clusters()) == {"production", "staging"}
+    whole = run_playbook(play, env, inventory=inventory)
+    assert whole.status != 0
+    assert [failure for failure in whole.failures if "127.0.0.99" in failure]
+    assert set(clusters()) == {"production", "staging", "gone"}
+    assert "cannot be reached" in clusters()["gone"]["error"]
+    assert clusters()["production"]["registry"] == clusters()["staging"]["registry"]
+    again = run_playbook(play, env, "--limit", "production:staging", inventory=inventory)
+    assert (again.failures, again.changed) == ([], 0)
+    page = (folder / "index.html").read_text()
+    assert "127.0.0.99" in page and "BEGIN CERTIFICATE" not in page
+
+    strict = ["--limit", "production", "-e", json.dumps({"report_warn_before": 36500, "report_fail_on": ["expiring"]})]
+    failed = run_playbook(play, env, *strict, inventory=inventory)
+    assert failed.status != 0
+    assert any("expires on" in failure for failure in failed.failures)
+    assert clusters()["production"]["warn_before"] == 36500
+
+
+def test_a_folder_that_cannot_be_written_is_named(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    playbook = tmp_path / "play.yml"
+    task = {"quayside.registry.report_page": {"directory": str(tmp_path / "file"), "cluster": "a", "error": "b"}}
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    done = run_playbook(playbook, environment(world.admin_kubeconfig, tmp_path), inventory=Path("localhost,"))
+    assert any("cannot be written: Not a directory" in failure for failure in done.failures)
