@@ -75,9 +75,10 @@ def test_awx_is_set_up_once(tmp_path: Path) -> None:
             "pull_secrets",
             "image_streams",
             "verify_registry",
+            "report",
         ]
         schedules = awx.named("schedules")
-        assert schedules["Quayside renewal of builders"]["unified_job_template"] == builders["id"]
+        assert schedules["Quayside builders from time to time"]["unified_job_template"] == builders["id"]
 
 
 def test_surveys_ask_for_variables_that_roles_have() -> None:
