@@ -17,8 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ansible_collections.quayside.registry.plugins.module_utils.credentials import jwt_claims
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import rights
@@ -220,9 +218,9 @@ class AutomationAccess:
         if state.kubeconfig is None:
             return "there is none"
         try:
-            token = str(yaml.safe_load(state.kubeconfig)["users"][0]["user"]["token"])
-        except (yaml.YAMLError, LookupError, TypeError):
-            return "it holds no token"
+            token = str(json.loads(state.kubeconfig)["users"][0]["user"]["token"])
+        except (ValueError, LookupError, TypeError):
+            return "another program wrote it"
         if state.kubeconfig != self._content(state.host, state.ca, token):
             return "it is for another cluster or another account"
         claims = jwt_claims(token) or {}
