@@ -55,7 +55,17 @@ def matrix(session: nox.Session, core: str) -> None:
     requirements = [
         line for line in Path("tests/requirements.txt").read_text().splitlines() if not line.startswith("#")
     ]
-    left_out = {"ansible", "ansible-lint", "antsibull-changelog", "antsibull-docs", "mypy", "nox", "ruff", "selenium"}
+    left_out = {
+        "ansible",
+        "ansible-builder",
+        "ansible-lint",
+        "antsibull-changelog",
+        "antsibull-docs",
+        "mypy",
+        "nox",
+        "ruff",
+        "selenium",
+    }
     wanted = [f"ansible=={package}.*", *[name for name in requirements if name not in left_out]]
     if core == "2.16":
         # the login on the OAuth server must work with an old client as well

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from ansible_collections.quayside.registry.plugins.module_utils import progress
 from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
 
 #: Concurrent writes. Enough to hide the round trips, few enough for an API server's default priority level.
@@ -113,18 +114,22 @@ def _apply_stage(
     changes: Sequence[Change], write: Callable[[Change], Any], done: list[Change], workers: int
 ) -> list[BaseException]:
     failures: list[BaseException] = []
+    finished_count = 0
     order = {id(change): number for number, change in enumerate(changes)}
     begin = len(done)
     waiting = list(reversed(changes))
     running: dict[Future[Any], Change] = {}
-    with ThreadPoolExecutor(max_workers=max(1, min(workers, len(changes)))) as pool:
+    size = max(1, min(workers, len(changes)))
+    with progress.step("applying") as step, ThreadPoolExecutor(max_workers=size) as pool:
         while running or (waiting and not failures):
             while waiting and not failures and len(running) < workers:
                 change = waiting.pop()
                 running[pool.submit(write, change)] = change
+            step.update(str(next(reversed(running.values()))), finished_count, len(changes))
             finished: set[Future[Any]] = wait(running, return_when=FIRST_COMPLETED).done
             for future in finished:
                 change = running.pop(future)
+                finished_count += 1
                 error = future.exception()
                 if error is None:
                     done.append(change)

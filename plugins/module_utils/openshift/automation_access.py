@@ -221,9 +221,9 @@ class AutomationAccess:
         if state.kubeconfig is None:
             return "there is none"
         try:
-            token = str(yaml.safe_load(state.kubeconfig)["users"][0]["user"]["token"])
-        except (yaml.YAMLError, LookupError, TypeError):
-            return "it holds no token"
+            token = str(json.loads(state.kubeconfig)["users"][0]["user"]["token"])
+        except (ValueError, LookupError, TypeError):
+            return "another program wrote it"
         if state.kubeconfig != self._content(state.host, state.ca, token):
             return "it is for another cluster or another account"
         claims = jwt_claims(token) or {}

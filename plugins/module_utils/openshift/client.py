@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
+from ansible_collections.quayside.registry.plugins.module_utils import progress
 from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.connection import (
     Connection,
@@ -25,6 +26,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     Kind,
     Object,
     Request,
+    readiness,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.plan import WORKERS, Change
 
@@ -192,20 +194,24 @@ class Cluster:
         ``describe`` says what is still wrong and what to do about it.
         """
         query = {"fieldSelector": f"metadata.name={name}"}
+        what = "waiting for " + (f"{kind.kind} {namespace}/{name}" if namespace else f"{kind.kind} {name}")
         seen: Object | None = None
-        while True:
-            listing = self._list(kind, namespace, query)
-            seen = next(iter(listing["items"] or []), None)
-            if until(seen):
-                return seen
-            for event in self._watch(kind, namespace, query, listing["metadata"]["resourceVersion"], deadline):
-                if event["type"] == "ERROR":  # the version is too old to watch from: list again
-                    break
-                seen = None if event["type"] == "DELETED" else event["object"]
+        with progress.step(self.host) as step:
+            while True:
+                listing = self._list(kind, namespace, query)
+                seen = next(iter(listing["items"] or []), None)
                 if until(seen):
                     return seen
-            if time.monotonic() >= deadline:
-                raise RegistryError(describe(seen))
+                _report(step, what, seen)
+                for event in self._watch(kind, namespace, query, listing["metadata"]["resourceVersion"], deadline):
+                    if event["type"] == "ERROR":  # the version is too old to watch from: list again
+                        break
+                    seen = None if event["type"] == "DELETED" else event["object"]
+                    if until(seen):
+                        return seen
+                    _report(step, what, seen)
+                if time.monotonic() >= deadline:
+                    raise RegistryError(describe(seen))
 
     def _watch(
         self, kind: Kind, namespace: str, query: Mapping[str, str], version: str, deadline: float
@@ -309,6 +315,12 @@ def connect_elsewhere(params: Mapping[str, Any]) -> Cluster:
     """A connection to a cluster beside the module's own: by ``params`` alone, since the environment names the module's."""
     with without_environment():
         return Cluster(open_connection(params))
+
+
+def _report(step: progress.Step, what: str, seen: Object | None) -> None:
+    if step.is_watched:
+        text, done, total = readiness(seen)
+        step.update(f"{what}: {text}" if text else what, done, total)
 
 
 def _about(verb: str, kind: Kind, name: str, namespace: str) -> str:

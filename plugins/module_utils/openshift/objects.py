@@ -55,7 +55,6 @@ ROLE = Kind("Role", "roles", "rbac.authorization.k8s.io")
 CLUSTER_ROLE = Kind("ClusterRole", "clusterroles", "rbac.authorization.k8s.io", namespaced=False)
 CLUSTER_ROLE_BINDING = Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", namespaced=False)
 ROLE_BINDING = Kind("RoleBinding", "rolebindings", "rbac.authorization.k8s.io")
-CLUSTER_ROLE_BINDING = Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", namespaced=False)
 PROJECT = Kind("Project", "projects", "project.openshift.io", namespaced=False)
 PROJECT_REQUEST = Kind("ProjectRequest", "projectrequests", "project.openshift.io", namespaced=False)
 USER = Kind("User", "users", "user.openshift.io", namespaced=False)
@@ -114,6 +113,30 @@ def namespace_of(item: Mapping[str, Any]) -> str:
 
 def labels_of(item: Mapping[str, Any]) -> dict[str, str]:
     return dict(item.get("metadata", {}).get("labels") or {})
+
+
+def readiness(item: Mapping[str, Any] | None) -> tuple[str, int, int]:
+    """What an object says of itself that is not in order yet, and how many of its parts are ready of how many.
+
+    Kubernetes: status.conditions, of which Available and Ready shall be True, Progressing, Updating and Degraded False;
+    OpenShift: status.machineCount of a machine config pool; Quay: Component…Ready conditions.
+    """
+    if item is None:
+        return "it does not exist yet", 0, 0
+    status = item.get("status") or {}
+    conditions = status.get("conditions") or []
+    good, bad = ("Available", "Ready"), ("Progressing", "Updating", "Degraded", "RolloutBlocked")
+    faults = [
+        f"{it['type']} is {it['status']}" + (f", {it['message']}" if it.get("message") else "")
+        for it in conditions
+        if (it["type"] in good and it["status"] != "True") or (it["type"] in bad and it["status"] == "True")
+    ]
+    parts = [it["status"] == "True" for it in conditions if it["type"].startswith("Component")]
+    if parts:
+        return "; ".join(faults), sum(parts), len(parts)
+    if "machineCount" in status:
+        return "; ".join(faults), int(status.get("updatedMachineCount") or 0), int(status["machineCount"])
+    return "; ".join(faults), int(status.get("readyReplicas") or 0), int(status.get("replicas") or 0)
 
 
 def is_ours(item: Mapping[str, Any]) -> bool:

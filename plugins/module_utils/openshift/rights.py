@@ -123,7 +123,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "pull_secrets": (
         Right(ALL_PROJECTS, NAMESPACE, "list"),
         Right(PROJECTS, SECRET, "get list create patch delete"),
-        Right(PROJECTS, SERVICE_ACCOUNT, "list patch"),
+        Right(PROJECTS, SERVICE_ACCOUNT, "list watch patch"),
         Right(PROJECTS, SERVICE_ACCOUNT, "create", subresource="token"),
         Right("openshift-config", SECRET, "get patch", ("pull-secret",)),
         Right("openshift-config", SECRET, "create"),
