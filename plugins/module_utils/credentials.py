@@ -66,7 +66,7 @@ SOURCE: dict[str, dict[str, Any]] = {
         "options": {
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
-            "username_key": {"type": "str", "default": "username"},
+            "username_key": {"type": "str", "no_log": False, "default": "username"},
             "password_key": {"type": "str", "no_log": False, "default": "password"},
             "cluster": _CLUSTER,
         },

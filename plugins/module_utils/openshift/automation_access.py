@@ -39,9 +39,6 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.tokens import LONGEST, SHORTEST, request_token
 from ansible_collections.quayside.registry.plugins.module_utils.plan import HIDDEN, HIDDEN_NEW, Change, Plan
 
-with contextlib.suppress(ImportError):  # kubernetes needs it, and without that nothing is done here
-    import yaml
-
 #: On every role and binding of an account; its value is NAMESPACE.NAME.
 LABEL = "quayside.registry/automation-access"
 
