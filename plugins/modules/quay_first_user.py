@@ -34,13 +34,6 @@ attributes:
     support: partial
     details: With O(force_renew) every run makes a new token.
 options:
-  earlier_changes:
-    description:
-      - What tasks before this one changed, as modules of this collection return it in C(changes).
-      - Check mode takes a Quay that those would have created for an empty one, and so can tell what the run will do.
-    type: list
-    elements: dict
-    default: []
   name:
     description:
       - The user's name. It must be in C(SUPER_USERS) of Quay's C(config.yaml).
