@@ -93,6 +93,13 @@ options:
     description: Whether the token is replaced even though it is good.
     type: bool
     default: false
+  earlier_changes:
+    description:
+      - What tasks before this one changed, as modules of this collection return it in C(changes).
+      - Check mode takes a Quay that those would have created for an empty one, and so can tell what the run will do.
+    type: list
+    elements: dict
+    default: []
   return_credentials:
     description: Whether RV(credentials) are returned. Set C(no_log) on the task then.
     type: bool

@@ -228,8 +228,15 @@ def test_many_hosts_cost_one_list_and_one_secret():
 
 
 def test_a_route_by_its_name():
-    found = one(cluster(), routes=[{"namespace": REGISTRY, "name": "default-route"}])
+    found = one(cluster(), routes=[{"namespace": REGISTRY, "name": "default-route", "expected": False}])
     assert (found["host"], found["ca_certificates"]) == (DEFAULT_HOST, ROUTER_CA.certificate)
+
+
+def test_a_route_that_is_yet_to_come_is_answered_for_the_host_that_it_will_get():
+    plan = ask(cluster(), routes=[{"namespace": "shop", "name": "x", "expected": True}])
+    assert plan.result["registries"][0]["host"] == "x-shop.apps.example.com"
+    assert plan.result["registries"][0]["ca_certificates"] == ROUTER_CA.certificate
+    assert "no route has this host yet" in plan.warnings[0]
 
 
 @pytest.mark.parametrize("params", [{"hosts": [DEFAULT_HOST]}, {}])
@@ -342,7 +349,7 @@ def test_malformed_hosts(params, message):
         ),
         ({"hosts": ["a.org"]}, {"routes": []}, "No router has admitted any route."),
         ({}, {"ingresses": [], "routes": []}, "The image registry is not reached from outside"),
-        ({"routes": [{"namespace": "shop", "name": "x"}]}, {}, "routes: there is no Route shop/x."),
+        ({"routes": [{"namespace": "shop", "name": "x", "expected": False}]}, {}, "routes: there is no Route shop/x."),
         (
             {"hosts": ["default-route-openshift-image-registry.apps.example.org"]},
             {},
@@ -355,7 +362,7 @@ def test_malformed_hosts(params, message):
             "holds no certificate",
         ),
         (
-            {"routes": [{"namespace": REGISTRY, "name": "r"}]},
+            {"routes": [{"namespace": REGISTRY, "name": "r", "expected": False}]},
             {"routes": [{**route("r", "r.org"), "status": {}}]},
             "no router has admitted Route openshift-image-registry/r (host r.org)",
         ),
