@@ -44,3 +44,28 @@ def run_module(name: str, /, *, check: bool = False, diff: bool = True, **params
         # ansible-core 2.19 and newer give events, older ones text
         result["warnings"] = [item if isinstance(item, str) else item["event"]["msg"] for item in result["warnings"]]
     return result
+
+
+class Killed(Exception):
+    """The end of a run from outside."""
+
+
+@contextmanager
+def killed_after(writes: int) -> Iterator[None]:
+    """A run that is killed right after its n-th write to a cluster: that is done, and nothing after it is."""
+    from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import Cluster
+
+    original, left = Cluster.write, [writes]
+
+    def write(self: Cluster, change: Any) -> Any:
+        done = original(self, change)
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+        return done
+
+    Cluster.write = write  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Cluster.write = original  # type: ignore[method-assign]

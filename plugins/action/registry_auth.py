@@ -90,7 +90,7 @@ class ActionModule(ActionBase):
         ]
         made = sources.ask(asked, lambda: connect(validation.validated_parameters))
         for number, source, new in zip(needs, asked, made, strict=True):
-            registries[number]["password"] = new.credential.password
+            registries[number].update(username=new.credential.username, password=new.credential.password)
             warning = credentials.too_short(source.options, new.expires_at, time.time())
             if warning:
                 warnings.append(warning)
@@ -99,8 +99,9 @@ class ActionModule(ActionBase):
 def _without_empty(entry: dict[str, Any]) -> dict[str, Any]:
     """The entry as the host gets it: without the connection to another cluster."""
     given = {name: value for name, value in entry.items() if value is not None}
-    if "service_account" in given:
-        given["service_account"] = {
-            name: value for name, value in given["service_account"].items() if name != "cluster" and value is not None
-        }
+    for source in ("service_account", "secret"):
+        if source in given:
+            given[source] = {
+                name: value for name, value in given[source].items() if name != "cluster" and value is not None
+            }
     return given

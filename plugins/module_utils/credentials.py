@@ -29,6 +29,19 @@ _SHORTEST = 600  # Kubernetes: TokenRequest refuses less
 _ECR_LIFE = 12 * 3600
 ECR_USER = "AWS"
 
+#: Another cluster than the one that the module connects to.
+_CLUSTER: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "kubeconfig": {"type": "path"},
+        "context": {"type": "str"},
+        "host": {"type": "str"},
+        "api_key": {"type": "str", "no_log": True},
+        "ca_cert": {"type": "path"},
+        "validate_certs": {"type": "bool"},
+    },
+}
+
 #: The options of a source, for the argument spec of an entry.
 SOURCE: dict[str, dict[str, Any]] = {
     "username": {"type": "str"},
@@ -44,17 +57,18 @@ SOURCE: dict[str, dict[str, Any]] = {
             "secret_name": {"type": "str", "no_log": False},
             "expires_in": {"type": "int", "default": _EXPIRES_IN},
             "audiences": {"type": "list", "elements": "str", "default": []},
-            "cluster": {
-                "type": "dict",
-                "options": {
-                    "kubeconfig": {"type": "path"},
-                    "context": {"type": "str"},
-                    "host": {"type": "str"},
-                    "api_key": {"type": "str", "no_log": True},
-                    "ca_cert": {"type": "path"},
-                    "validate_certs": {"type": "bool"},
-                },
-            },
+            "cluster": _CLUSTER,
+        },
+    },
+    "secret": {
+        "type": "dict",
+        "no_log": False,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "username_key": {"type": "str", "default": "username"},
+            "password_key": {"type": "str", "no_log": False, "default": "password"},
+            "cluster": _CLUSTER,
         },
     },
     "ecr": {
@@ -76,7 +90,7 @@ LOGIN: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
-_SOURCES = ("password", "password_file", "password_env", "service_account", "ecr")
+_SOURCES = ("password", "password_file", "password_env", "service_account", "secret", "ecr")
 
 
 def check_source(entry: Mapping[str, Any], what: str) -> None:
@@ -86,8 +100,14 @@ def check_source(entry: Mapping[str, Any], what: str) -> None:
         raise InputError(
             f"{what}: give exactly one of {', '.join(_SOURCES)}" + (f", not {' and '.join(given)}." if given else ".")
         )
+    for name in ("service_account", "secret"):
+        if entry[name] is not None and entry[name]["cluster"] is not None:
+            _check_cluster(entry[name]["cluster"], f"{what}: {name}.cluster")
     if entry["service_account"] is not None:
         _check_account(entry["service_account"], entry["renew_before"], what)
+    elif entry["secret"] is not None:
+        if entry["renew_before"] is not None:
+            raise InputError(f"{what}: renew_before is for service_account and ecr: a Secret holds what it holds.")
     elif entry["ecr"] is not None:
         if entry["username"] not in (None, ECR_USER):
             raise InputError(f"{what}: username is always {ECR_USER} with ecr: leave it out.")
@@ -109,15 +129,17 @@ def check_source(entry: Mapping[str, Any], what: str) -> None:
         check_password(entry["password"], f"{what}: password")
 
 
-def _check_account(account: Mapping[str, Any], before: int | None, what: str) -> None:
-    cluster = account["cluster"]
-    if cluster is not None and not (cluster["kubeconfig"] or cluster["context"] or cluster["host"]):
+def _check_cluster(cluster: Mapping[str, Any], what: str) -> None:
+    if not (cluster["kubeconfig"] or cluster["context"] or cluster["host"]):
         raise InputError(
-            f"{what}: service_account.cluster names no cluster: set kubeconfig, context, or host and api_key. Leave it out for"
-            " the cluster that the other options connect to."
+            f"{what} names no cluster: set kubeconfig, context, or host and api_key. Leave it out for the cluster that the other"
+            " options connect to."
         )
-    if cluster is not None and cluster["host"] and not (cluster["api_key"] or cluster["kubeconfig"]):
-        raise InputError(f"{what}: service_account.cluster.host needs api_key, the token to connect with.")
+    if cluster["host"] and not (cluster["api_key"] or cluster["kubeconfig"]):
+        raise InputError(f"{what}.host needs api_key, the token to connect with.")
+
+
+def _check_account(account: Mapping[str, Any], before: int | None, what: str) -> None:
     if account["kind"] == "secret":
         if not account["secret_name"]:
             raise InputError(f"{what}: service_account.kind secret needs secret_name, the Secret that holds the token.")
@@ -164,14 +186,14 @@ def read_local(entry: Mapping[str, Any], what: str, environment: Mapping[str, st
 
 def is_asked_for(entry: Mapping[str, Any]) -> bool:
     """Whether the source makes a credential when it is asked (``openshift.sources``), so that it is asked only when needed."""
-    return entry["service_account"] is not None or entry["ecr"] is not None
+    return any(entry[name] is not None for name in ("service_account", "secret", "ecr"))
 
 
 def username(entry: Mapping[str, Any]) -> str:
-    """The user name to store. OpenShift looks only at the token, so that a service account's can be any."""
+    """The user name to store; empty where only a Secret knows it. OpenShift looks at nothing but a service account's token."""
     if entry["ecr"] is not None:
         return ECR_USER
-    return str(entry["username"] or entry["service_account"]["name"])
+    return str(entry["username"] or (entry["service_account"] or {}).get("name", ""))
 
 
 def renew_before(entry: Mapping[str, Any]) -> int:
@@ -198,6 +220,8 @@ def describe(entry: Mapping[str, Any]) -> str:
     account = entry["service_account"]
     if account is not None:
         return f"service account {account['namespace']}/{account['name']}"
+    if entry["secret"] is not None:
+        return f"Secret {entry['secret']['namespace']}/{entry['secret']['name']}"
     return "Amazon ECR" if entry["ecr"] is not None else f"user {entry['username']}"
 
 
@@ -242,12 +266,14 @@ def why_renew(
     """
     if stored is None:
         return "none is stored"
-    if stored.username != username(entry):
+    if stored.username != username(entry) and (entry["secret"] is None or entry["username"]):
         return f"the user name was {stored.username}"
     if not is_asked_for(entry):
         return None if stored.password == entry["password"] else "the password differs"
     if entry["force_renew"]:
         return "force_renew is set"
+    if entry["secret"] is not None:
+        return None  # the registry tells when it is not good any more
     if entry["ecr"] is not None:
         end = expiry(stored.password) or expires_at
         return "what is stored does not say when it expires" if end is None else _why_ending(end, entry, now)

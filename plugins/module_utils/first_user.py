@@ -43,8 +43,8 @@ _SHORTEST_LIFE = 600
 
 Kept = dict[str, str]
 _TOKEN_KEYS = ("token", "token_id", "token_expires")
-#: A run is, or was when it ended, on its way to a new token.
-_UNFINISHED = {"unfinished": "true"}
+#: A run is, or was when it ended, on its way to a new token: since when. Every run writes its own, so that it claims the place.
+_UNFINISHED = "unfinished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ class FirstUserSubject:
             if superuser is not None:
                 if not superuser:
                     raise RegistryError(self._no_superuser())
-                if not any(key in kept for key in _UNFINISHED):
+                if _UNFINISHED not in kept:
                     return State(secret, file, kept, good=True)
                 self._sign_in(kept, None)
                 return State(secret, file, kept, good=True, found=self._quay.look())
@@ -196,14 +196,15 @@ class FirstUserSubject:
             plan.changes += self._finished(state, first, new)
             plan.result["token_expires"] = first["token_expires"]
             return plan
-        begin = {**first, **_UNFINISHED}
+        mark = {_UNFINISHED: credentials.timestamp(int(time.time()))}
+        begin = {**first, **mark}
         plan.changes += self._stores((state.secret, state.file), begin, 0, lambda: begin)
         if not state.user:
             shown = {"email": self._email} if self._email else {}
             plan.changes.append(_change("create", "User", self._name, shown, 1, lambda: self._initialize(first)))
         plan.changes += self._application(state, new)
         final = {**first, **dict.fromkeys(_TOKEN_KEYS, "")}
-        mark = _UNFINISHED if state.found.tokens else {}
+        mark = mark if state.found.tokens else {}
         middle = {**final, **mark}
         plan.changes += self._stores(
             (begin, begin), middle, 5, lambda: {**first, **_token_texts(new), **mark}, not mark
@@ -275,7 +276,7 @@ class FirstUserSubject:
         steps: list[Change] = []
         secret, file = there
         kept_secret, kept_file = self._secret, self._file
-        absent = tuple(key for key in _UNFINISHED if key not in wanted)
+        absent = () if _UNFINISHED in wanted else (_UNFINISHED,)
 
         def save_secret() -> None:
             if kept_secret is not None:
@@ -362,7 +363,7 @@ def _token_texts(new: _New) -> Kept:
 
 def _differs(there: Kept | None, wanted: Kept) -> bool:
     """Whether a Secret holds something else than this; keys of others do not matter."""
-    return there is None or any(there.get(key) != wanted.get(key) for key in (*wanted, *_UNFINISHED))
+    return there is None or any(there.get(key) != wanted.get(key) for key in (*wanted, _UNFINISHED))
 
 
 def _change(

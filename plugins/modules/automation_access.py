@@ -20,16 +20,16 @@ description:
 options:
   playbooks:
     description:
-      - Names of the playbooks, without C(quayside.registry). V(site) has the rights of all.
+      - Names of the playbooks, without C(quayside.registry). V(site) has the rights of all that it runs.
       - Required with O(state=present).
     type: list
     elements: str
   projects:
     description:
       - The projects that the account works in. They must exist.
-      - Without it, the rights of playbooks that work in projects (V(builders), V(pull_secrets), V(image_streams)) hold in all
-        projects, those of the cluster itself included. To read and write Secrets everywhere is as good as to be cluster
-        administrator.
+      - Without it, the rights of playbooks that work in projects (V(builders), V(pull_secrets), V(image_streams),
+        V(diagnose)) hold in all projects, those of the cluster itself included. To read and write Secrets everywhere is as
+        good as to be cluster administrator.
     type: list
     elements: str
   name:

@@ -54,8 +54,8 @@ options:
           password:
             description:
               - The password or token.
-              - Exactly one of C(password), C(password_file), C(password_env), C(service_account) and C(ecr) is needed, unless C(state)
-                is V(absent).
+              - Exactly one of C(password), C(password_file), C(password_env), C(service_account), C(secret) and C(ecr) is needed, unless
+                C(state) is V(absent).
             type: str
           password_file:
             description: File with the password and nothing else, where the module runs. A warning tells when others may read it.
@@ -97,7 +97,53 @@ options:
                 default: []
               cluster:
                 description:
-                  - The connection to the cluster of the service account, where it is another than the one that the module's own options
+                  - The connection to its cluster, where it is another than the one that the module's own options
+                    connect to. The environment variables C(K8S_AUTH_*) do not count here.
+                type: dict
+                suboptions:
+                  kubeconfig:
+                    description: Path of a kubeconfig file.
+                    type: path
+                  context:
+                    description: Context of the kubeconfig.
+                    type: str
+                  host:
+                    description: URL of the API server.
+                    type: str
+                  api_key:
+                    description: Token to connect with.
+                    type: str
+                  ca_cert:
+                    description: File of the CA that signed the API server's certificate.
+                    type: path
+                  validate_certs:
+                    description: Whether the API server's certificate is verified.
+                    type: bool
+          secret:
+            description:
+              - User name and password that a Secret of a cluster holds, such as the one of M(quayside.registry.quay_first_user).
+              - It is read only when nothing is stored yet or the registry refuses what is stored.
+            type: dict
+            suboptions:
+              name:
+                description: Name of the Secret.
+                type: str
+                required: true
+              namespace:
+                description: Its project.
+                type: str
+                required: true
+              username_key:
+                description: The key of the user name. Not read where the username is given.
+                type: str
+                default: username
+              password_key:
+                description: The key of the password or token.
+                type: str
+                default: password
+              cluster:
+                description:
+                  - The connection to its cluster, where it is another than the one that the module's own options
                     connect to. The environment variables C(K8S_AUTH_*) do not count here.
                 type: dict
                 suboptions:

@@ -20,13 +20,6 @@ description:
   - A run that was interrupted is finished by the next one, wherever it ended. The password is stored before the user is made.
   - Two runs that use the same Secret or the same file wait for each other, since Quay itself would let both create a first user.
 author: quayside.registry contributors (@quayside)
-  earlier_changes:
-    description:
-      - What tasks before this one changed, as modules of this collection return it in C(changes).
-      - Check mode takes a Quay that those would have created for an empty one, and so can tell what the run will do.
-    type: list
-    elements: dict
-    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - quayside.registry.cluster
@@ -41,6 +34,13 @@ attributes:
     support: partial
     details: With O(force_renew) every run makes a new token.
 options:
+  earlier_changes:
+    description:
+      - What tasks before this one changed, as modules of this collection return it in C(changes).
+      - Check mode takes a Quay that those would have created for an empty one, and so can tell what the run will do.
+    type: list
+    elements: dict
+    default: []
   name:
     description:
       - The user's name. It must be in C(SUPER_USERS) of Quay's C(config.yaml).
@@ -100,6 +100,13 @@ options:
     description: Whether the token is replaced even though it is good.
     type: bool
     default: false
+  earlier_changes:
+    description:
+      - What tasks before this one changed, as modules of this collection return it in C(changes).
+      - Check mode takes a Quay that those would have created for an empty one, and so can tell what the run will do.
+    type: list
+    elements: dict
+    default: []
   return_credentials:
     description: Whether RV(credentials) are returned. Set C(no_log) on the task then.
     type: bool

@@ -100,6 +100,11 @@ options:
       - Well-known keys are checked by name and type. Others are passed on with a warning.
       - Keys with secrets belong into O(secret_config).
     type: dict
+  initial_config:
+    description:
+      - Keys that count instead of those in O(config) when the registry is created, and never again.
+      - V(FEATURE_USER_INITIALIZE) belongs here, so that nobody but the first user can be made without a login.
+    type: dict
   secret_config:
     description: Keys of C(config.yaml) that hold secrets, such as C(DB_URI) or C(DISTRIBUTED_STORAGE_CONFIG). They are never shown.
     type: dict
@@ -302,6 +307,7 @@ ARGUMENT_SPEC = {
         },
     },
     "config": {"type": "dict"},
+    "initial_config": {"type": "dict"},
     "secret_config": {"type": "dict", "no_log": True},
     "extra_ca_certs": {"type": "dict"},
     "tls_certificate": {"type": "str"},

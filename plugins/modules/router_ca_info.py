@@ -42,6 +42,13 @@ options:
         description: Project of the Route.
         type: str
         required: true
+      expected:
+        description:
+          - Whether the Route is yet to come. Where there is none, the answer is for the host that OpenShift will make of its name
+            and project, behind the default router, with a warning.
+          - Set it to C(ansible_check_mode) where a task before this one creates the Route.
+        type: bool
+        default: false
   warn_days:
     description: Warn of certificates that expire in fewer days than this.
     type: int
@@ -167,7 +174,11 @@ registries:
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.module import run
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.router_ca import RouterCa
 
-ROUTE = {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}}
+ROUTE = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "expected": {"type": "bool", "default": False},
+}
 
 ARGUMENTS = {
     "hosts": {"type": "list", "elements": "str"},

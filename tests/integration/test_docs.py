@@ -28,6 +28,7 @@ NAMES = (
     "move_to_registry",
     "publish_workflow",
     "diagnose",
+    "report",
     "quay_first_user",
     "automation_access",
     "quay",

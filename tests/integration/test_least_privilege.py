@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from clusters import new_project
+from pods import waiting_pod
 
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.rights import (
     ALL_PROJECTS,
@@ -41,7 +42,10 @@ ONE_LESS = {
     "pull_secrets": ("serviceaccounts/token", "Could not make a token of service account automated/default"),
     "image_streams": ("imagestreams", "Could not list imagestreams in automated"),
     "verify_registry": ("routes", "Could not list routes in openshift-image-registry"),
+    "diagnose": ("pods", "Could not list pods"),
+    "report": ("configs", "Could not read Config cluster"),
 }
+IMAGES = "/apis/config.openshift.io/v1/images/cluster"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[P
             "/apis/rbac.authorization.k8s.io/v1/namespaces/automated-test/rolebindings",
             {"metadata": {"name": "viewers"}, "roleRef": reference, "subjects": subjects},
         )
+        # pods that wait for images of the cluster's own registry, one of them as before Kubernetes 1.32
+        image, denied = f"{world.internal_host}/automated-test/app", "authentication required"
+        waiting_pod(world, "automated", f"{image}:1", denied, in_event=True)
+        waiting_pod(world, "automated", f"{image}@sha256:{'0' * 64}", denied)
         yield here
+    with contextlib.suppress(ApiError):
+        world.plane.admin.request("DELETE", "/api/v1/namespaces/openshift-config/configmaps/of-least-privilege")
     for namespace in ("automated-new", "automated-images"):  # where a run has made them
         with contextlib.suppress(ApiError):
             world.plane.admin.request("DELETE", f"/api/v1/namespaces/{namespace}")
@@ -73,6 +83,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[P
 def account(world: World, folder: Path, playbook: str, projects: list[str] | None) -> Path:
     if playbook in ("builders", "verify_registry"):
         run_module("image_registry", kubeconfig=str(world.admin_kubeconfig), default_route=True)
+    if playbook in ("diagnose", "report"):
+        ca = {"metadata": {"name": "of-least-privilege"}, "data": {}}
+        with contextlib.suppress(ApiError):  # there already
+            world.plane.admin.request("POST", "/api/v1/namespaces/openshift-config/configmaps", ca)
+        world.plane.admin.request("PATCH", IMAGES, {"spec": {"additionalTrustedCA": {"name": "of-least-privilege"}}})
+    if playbook == "report":  # a registry without a route shows what the router will
+        run_module("image_registry", kubeconfig=str(world.admin_kubeconfig), default_route=False)
     kubeconfig = folder / "automation.kubeconfig"
     made = run_module(
         "automation_access",
@@ -109,6 +126,7 @@ def used(right: Right, verb: str, requests: list[ApiRequest]) -> bool:
 
 def test_every_playbook_for_clusters_is_tested() -> None:
     assert set(STEPS) == set(ONE_LESS) == set(RIGHTS) - {"site"}
+    assert not {right for name in ("diagnose", "report") for right in RIGHTS[name]} <= set(RIGHTS["site"])
 
 
 @pytest.mark.timeout(300)
@@ -124,7 +142,7 @@ def test_exactly_these_rights(playbook: str, world: World, ghcr: ExternalRegistr
     assert requests
     refused = {(request.verb, *request.object) for request in requests if request.status == 403}
     # the private key of the router's certificate is none of its business: the certificate is published elsewhere
-    assert refused == ({CONTROLLERS} if playbook == "trust_registry" else set())
+    assert refused == ({CONTROLLERS} if playbook in ("trust_registry", "report") else set())
     # to grant a role asks nothing of its own: test_one_right_less shows that this one is needed
     superfluous = [
         (right.where, right.kind.plural, verb)
@@ -136,7 +154,7 @@ def test_exactly_these_rights(playbook: str, world: World, ghcr: ExternalRegistr
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("playbook", ["builders", "pull_secrets", "image_streams"])
+@pytest.mark.parametrize("playbook", ["builders", "pull_secrets", "image_streams", "diagnose"])
 def test_in_its_projects_only(playbook: str, world: World, ghcr: ExternalRegistry, folder: Path) -> None:
     kubeconfig = account(world, folder, playbook, ["automated", "automated-test"])
     variables: dict[str, Any] = {}
@@ -144,7 +162,9 @@ def test_in_its_projects_only(playbook: str, world: World, ghcr: ExternalRegistr
         if not step.get("everywhere"):
             variables.update(step)
             assert not play(folder, kubeconfig, playbook, variables).failures
-    kind = {"builders": "rolebindings", "pull_secrets": "secrets", "image_streams": "imagestreams"}[playbook]
+    kind = {"builders": "rolebindings", "pull_secrets": "secrets", "image_streams": "imagestreams", "diagnose": "pods"}[
+        playbook
+    ]
     token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
     client = ApiClient(world.plane.url, world.plane.world_credentials()[0], token=token)
     prefix = {"rolebindings": "/apis/rbac.authorization.k8s.io/v1", "imagestreams": "/apis/image.openshift.io/v1"}

@@ -11,7 +11,7 @@ import pytest
 from clusters import summaries
 
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import olm_progress
-from support import run_module
+from support import Killed, killed_after, run_module
 from world.apiclient import ApiError
 from world.simulators.olm_catalog import Bundle, Package
 from world.world import World
@@ -142,6 +142,28 @@ def test_a_run_that_ended_before_the_approval_is_finished_by_the_next(run: Run, 
     assert finished["operators"][0]["version"] == "3.13.1"
 
 
+def test_killed_after_any_write_the_next_run_ends_in_the_same_state(run: Run, world: World, namespace: str) -> None:
+    """The writes are namespace, group, Subscription and approval; then Subscription, CSV and group of the removal."""
+    wanted = {**QUAY, "approval": "Manual", "version": "3.13.0"}
+    gone = {"package": "quay-operator", "state": "absent"}
+    for writes in (1, 2, 3, 4):
+        where = {"namespace": f"{namespace}-{writes}"}
+        with killed_after(writes), pytest.raises(Killed):
+            run(wanted, **where)
+        finished = run(wanted, **where)
+        assert (finished["operators"][0]["version"], finished["operators"][0]["phase"]) == ("3.13.0", "Succeeded")
+        assert [item["kind"] for item in objects(world, "subscriptions", where["namespace"])] == ["Subscription"]
+        assert summaries(run(wanted, **where)) == []
+        if writes < 4:
+            with killed_after(writes), pytest.raises(Killed):
+                run(gone, **where)
+        run(gone, **where)
+        assert objects(world, "subscriptions", where["namespace"]) == []
+        assert objects(world, "clusterserviceversions", where["namespace"]) == []
+        assert objects(world, "operatorgroups", where["namespace"], GROUPS) == []
+        world.plane.admin.request("DELETE", f"/api/v1/namespaces/{where['namespace']}")
+
+
 def test_absent_leaves_what_is_not_the_operators(run: Run, world: World, namespace: str) -> None:
     run(QUAY)
     registry = {"apiVersion": "quay.redhat.com/v1", "kind": "QuayRegistry", "metadata": {"name": "q"}, "spec": {}}
@@ -190,6 +212,13 @@ def test_groups_of_others_are_reused_or_explained(run: Run, world: World, namesp
     assert summaries(run(QUAY)) == ["create Subscription quay-operator"]
     group(world, namespace, "second")
     assert "has 2 OperatorGroups: second, theirs. OLM installs nothing" in run(QUAY)["msg"]
+
+
+def test_a_group_that_somebody_deleted_comes_back(run: Run, world: World, namespace: str) -> None:
+    run({**QUAY, "approval": "Manual", "version": "3.13.0"})
+    world.plane.admin.request("DELETE", f"{GROUPS}/namespaces/{namespace}/operatorgroups/{namespace}")
+    again = run({**QUAY, "version": "3.13.0"})
+    assert summaries(again) == [f"create OperatorGroup {namespace}"]
 
 
 def test_our_group_follows_target_namespaces(run: Run, world: World, namespace: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from certs import issue
 from clusters import summaries
 
 from ansible_collections.quayside.registry.plugins.module_utils.openshift import quay_registry
-from support import run_module
+from support import Killed, killed_after, run_module
 from world.world import CORE, World
 
 Run = Callable[..., dict[str, Any]]
@@ -148,6 +149,29 @@ def test_a_run_that_ended_between_two_writes_leaves_nothing_behind(run: Any, wor
     world.plane.admin.request("POST", f"{CORE}/{namespace}/secrets", orphan)
     assert summaries(run(**wanted(FEATURE_MAILING=True))) == [f"delete Secret {run.name}-config-bundle-old"]
     assert list(bundles(world, namespace, run.name)) == [later]
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["from nothing", "a change"])
+def test_killed_after_any_write_the_next_run_ends_in_the_same_state(
+    there: bool, run: Any, world: World, namespace: str
+) -> None:
+    given = wanted(FEATURE_MAILING=True)
+    for writes in itertools.count(1):
+        if there:
+            run(**wanted(FEATURE_MAILING=False))
+        predicted = run(check=True, **given)["changes"]
+        assert len(predicted) == (3 if there else 2)
+        with killed_after(writes), contextlib.suppress(Killed):
+            run(**given)
+            break
+        finished = run(**given)
+        assert finished["available"] is True
+        assert len(finished["changes"]) == len(predicted) - writes
+        assert list(bundles(world, namespace, run.name)) == [finished["config_bundle_secret"]]
+        assert summaries(run(**given)) == []
+        if not there:
+            run(state="absent", purge_data=True)
+    assert writes == len(predicted) + 1
 
 
 def test_certificates_go_into_the_bundle(run: Any, world: World, namespace: str) -> None:

@@ -33,7 +33,9 @@ def kubeconfig(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     run_module("image_registry", kubeconfig=str(world.admin_kubeconfig), default_route=True)
     path = tmp_path_factory.mktemp("account") / "kubeconfig"
     admin = str(world.admin_kubeconfig)
-    made = run_module("automation_access", kubeconfig=admin, playbooks=["site"], account_kubeconfig=str(path))
+    made = run_module(
+        "automation_access", kubeconfig=admin, playbooks=["diagnose", "report", "site"], account_kubeconfig=str(path)
+    )
     assert not made.get("failed"), made["msg"]
     namespaces = "/api/v1/namespaces"
     world.wait_for(
@@ -134,7 +136,8 @@ def test_every_playbook_with_a_bearer_token(
         (tmp_path / "auth.json").write_text(json.dumps({"auths": {world.registry_host: {"auth": login}}}))
     job = Job(tmp_path / "job", inventory, variables, injected)
     assert job.run(playbook) == 0, job.stdout()
-    assert playbook in next(iter(job.artifacts()["quayside_changes"].values()))
+    if playbook not in ("diagnose", "report"):  # which change nothing
+        assert playbook in next(iter(job.artifacts()["quayside_changes"].values()))
     assert token not in job.recorded()
 
 

@@ -57,7 +57,7 @@ def render(checkout: Path, *registries: dict[str, Any], **options: Any) -> Made:
     run = run_playbook(playbook, environment(Path("/dev/null"), checkout.parent), inventory=Path("localhost,"))
     if run.status != 0:
         failed = [result for _task, _host, result in run.results if result.get("failed")]
-        items = [item for result in failed for item in result.get("results", [result]) if item.get("failed")]
+        items = [item for result in failed for item in result.get("results", []) if item.get("evaluated_to") is False]
         return Made(" ".join([item["msg"] for item in items] or run.failures), "", {})
     (facts,) = [result["ansible_facts"] for _task, _host, result in run.results if "ansible_facts" in result]
     return Made("", (checkout / ".github/workflows/publish.yml").read_text(), facts["publish_workflow_result"])

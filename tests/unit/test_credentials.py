@@ -16,6 +16,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci.auth import 
 
 NOW = 1_800_000_000
 ACCOUNT = {"name": "builder", "namespace": "demo"}
+SECRET = {"name": "quay-first-user", "namespace": "quay"}
 SUBJECT = "system:serviceaccount:demo:builder"
 
 
@@ -41,7 +42,10 @@ def bound(**claims: Any) -> str:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"username": "ann"}, "give exactly one of password, password_file, password_env, service_account, ecr."),
+        (
+            {"username": "ann"},
+            "give exactly one of password, password_file, password_env, service_account, secret, ecr.",
+        ),
         ({"username": "ann", "password": "x", "password_env": "Y"}, "not password and password_env."),
         ({"password": "x"}, "username is missing"),
         ({"username": "a:b", "password": "x"}, "has a colon"),
@@ -49,6 +53,8 @@ def bound(**claims: Any) -> str:
         ({"username": "ann", "password": "x\n"}, "password has a line break"),
         ({"username": "ann", "password": "x", "force_renew": True}, "are for service_account"),
         ({"username": "ann", "password": "x", "renew_before": 5}, "are for service_account"),
+        ({"secret": SECRET, "renew_before": 5}, "is for service_account and ecr"),
+        ({"secret": {**SECRET, "cluster": {"ca_cert": "/ca.crt"}}}, "secret.cluster names no cluster"),
         ({"service_account": {**ACCOUNT, "kind": "secret"}}, "needs secret_name"),
         ({"service_account": {**ACCOUNT, "secret_name": "x"}}, "is for kind: secret"),
         ({"service_account": {**ACCOUNT, "expires_in": 599}}, "at least 600 seconds"),

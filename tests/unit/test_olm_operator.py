@@ -16,7 +16,11 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.olm_ca
     Package,
     version_key,
 )
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.olm_progress import Goal, may_approve
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.olm_progress import (
+    Goal,
+    may_approve,
+    pending_plan,
+)
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.projects import Projects
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Plan
 
@@ -184,6 +188,23 @@ def test_a_plan_that_is_not_referenced_is_never_approved() -> None:
     goal = Goal("quay-operator", csv("3.13.1"), exact=False, manual=True, version="latest")
     assert may_approve(goal, subscription("", "3.13.1", "install-x"), install_plan())
     assert not may_approve(goal, subscription("", "3.13.1", "install-y"), install_plan())
+
+
+def test_a_plan_that_comes_up_while_reading_is_approved_by_what_was_read_last() -> None:
+    goal = Goal("quay-operator", "", exact=False, manual=True, version="")
+    later, plan = subscription("", "3.13.1", "install-x"), install_plan()
+
+    class Cluster:
+        def wait(self, *_arguments: Any) -> Any:
+            return later
+
+        def get(self, *_arguments: Any) -> Any:
+            return plan
+
+    cluster: Any = Cluster()
+    seen, found = pending_plan(cluster, subscription("", ""), goal, float("inf"))
+    assert (seen, found) == (later, plan)
+    assert may_approve(goal, seen, plan)
 
 
 def test_a_plan_that_installs_more_is_told() -> None:

@@ -26,7 +26,9 @@ OURS = {**MANAGED_BY, "quayside.registry/quayregistry": "q"}
 
 
 def subject(**params: Any) -> QuayRegistry:
-    nothing = dict.fromkeys(("components", "config", "secret_config", "extra_ca_certs", "tls_certificate", "tls_key"))
+    nothing = dict.fromkeys(
+        ("components", "config", "initial_config", "secret_config", "extra_ca_certs", "tls_certificate", "tls_key")
+    )
     defaults = {
         "name": "q",
         "namespace": "ns",
@@ -245,3 +247,16 @@ def test_purge_data_removes_everything_of_the_registry() -> None:
         "delete QuayRegistry ns/q",
         "delete Secret ns/old",
     ]
+
+
+def test_initial_config_counts_when_the_registry_is_created_and_never_again() -> None:
+    quay = subject(config={"FEATURE_USER_INITIALIZE": False}, initial_config={"FEATURE_USER_INITIALIZE": True})
+    created = planned(quay)
+    assert created.result["config"] == {"FEATURE_USER_INITIALIZE": True}
+    made = next(change.request.body for change in created.changes if change.kind == "Secret")
+    locked = planned(quay, registry(made["metadata"]["name"]), made, made)
+    assert [str(change) for change in locked.changes if change.action != "create"] == [
+        "update QuayRegistry ns/q",
+        f"delete Secret ns/{made['metadata']['name']}",
+    ]
+    assert locked.result["config"] == {"FEATURE_USER_INITIALIZE": False}

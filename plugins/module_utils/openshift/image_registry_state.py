@@ -103,9 +103,9 @@ def routes_domain(cluster: Cluster) -> str:
     return str(spec.get("appsDomain") or spec.get("domain") or "")
 
 
-def generated_host(route: str, domain: str) -> str:
-    """The host that such a route of the registry gets; empty where the domain is not known."""
-    return f"{route}-{NAMESPACE}.{domain}" if domain else ""
+def generated_host(route: str, domain: str, namespace: str = NAMESPACE) -> str:
+    """The host that such a route gets, of the registry unless another namespace is named; empty where the domain is not known."""
+    return f"{route}-{namespace}.{domain}" if domain else ""
 
 
 def conditions_of(item: Mapping[str, Any]) -> list[Object]:

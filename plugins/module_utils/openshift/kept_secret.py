@@ -27,6 +27,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.plan import Chan
 
 CLAIM = "quayside.registry/claimed-by"
 _CLAIM_SECONDS = 90
+_POLL = 0.5
 _PATCH = "application/merge-patch+json"
 
 
@@ -49,13 +50,9 @@ class KeptSecret:
         """What it holds; None where there is none. Waits while another run has it claimed."""
         self._claimed = False
         self._seen = self._cluster.get(SECRET, self.name, self.namespace)
-        left = self._claimed_for(self._seen)
-        if left > 0:
-            deadline = time.monotonic() + left
-            with contextlib.suppress(RegistryError):  # the other one took too long: it is thought dead
-                self._cluster.wait(
-                    SECRET, self.name, self.namespace, lambda item: self._claimed_for(item) <= 0, deadline, str
-                )
+        deadline = time.monotonic() + self._claimed_for(self._seen)
+        while self._claimed_for(self._seen) > 0 and time.monotonic() < deadline:
+            time.sleep(_POLL)  # to watch would ask for more rights than to read this one Secret
             self._seen = self._cluster.get(SECRET, self.name, self.namespace)
         if self._seen is None:
             return None

@@ -77,6 +77,7 @@ INGRESS_CONTROLLER = Kind("IngressController", "ingresscontrollers", "operator.o
 INGRESS_CONFIG = Kind("Ingress", "ingresses", "config.openshift.io", namespaced=False)
 IMAGE_PRUNER = Kind("ImagePruner", "imagepruners", "imageregistry.operator.openshift.io", namespaced=False)
 IMAGE_STREAM_IMAGE = Kind("ImageStreamImage", "imagestreamimages", "image.openshift.io")
+SUBJECT_ACCESS_REVIEW = Kind("SubjectAccessReview", "subjectaccessreviews", "authorization.k8s.io", namespaced=False)
 POD = Kind("Pod", "pods")
 EVENT = Kind("Event", "events")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps")

@@ -153,8 +153,10 @@ class OlmOperators:
                     deadline,
                 )
             offer = offers.get(operator.key)
-            if before is not None and operator.subscription(before, offer) == before:
-                plan = olm_progress.pending_plan(cluster, before, self._goal(operator, before, offer), deadline)
+            # without exactly one OperatorGroup OLM is silent, and there is nothing to wait for
+            if before is not None and len(group) == 1 and operator.subscription(before, offer) == before:
+                seen, plan = olm_progress.pending_plan(cluster, before, self._goal(operator, before, offer), deadline)
+                subscriptions[subscriptions.index(before)] = seen
                 if plan is not None:
                     plans[operator.key] = plan
 

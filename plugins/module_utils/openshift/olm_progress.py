@@ -110,23 +110,24 @@ def approved(plan: Object) -> Object:
     return {**plan, "spec": {**plan["spec"], "approved": True}}
 
 
-def pending_plan(cluster: Cluster, subscription: Object, goal: Goal, deadline: float) -> Object | None:
-    """The InstallPlan that an existing Subscription references, where one has to be approved to reach the goal.
+def pending_plan(cluster: Cluster, subscription: Object, goal: Goal, deadline: float) -> tuple[Object, Object | None]:
+    """An existing Subscription, and the InstallPlan that it references, where one has to be approved to reach the goal.
 
     A Subscription that nothing came of yet is given until the deadline to get one: a run may have ended in between.
     """
     wants = goal.version != "" or not status_of(subscription).get("installedCSV")
     if not goal.manual or not wants:
-        return None
-    seen: Object | None = subscription
+        return subscription, None
+    seen = subscription
     if not status_of(subscription).get("installPlanRef") and time.monotonic() < deadline:
         namespace, name = subscription["metadata"]["namespace"], name_of(subscription)
 
         def moved(item: Object | None) -> bool:
             return item is None or bool(status_of(item).get("installPlanRef")) or bool(_trouble(item))
 
-        seen = cluster.wait(SUBSCRIPTION, name, namespace, moved, deadline, _reporter(cluster, namespace, name))
-    return _settled_plan(cluster, seen, deadline) if seen else None
+        report = _reporter(cluster, namespace, name)
+        seen = cluster.wait(SUBSCRIPTION, name, namespace, moved, deadline, report) or subscription
+    return seen, _settled_plan(cluster, seen, deadline)
 
 
 def _settled_plan(cluster: Cluster, subscription: Object, deadline: float) -> Object | None:

@@ -32,6 +32,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     IMAGE_STREAM_TAG,
     SECRET,
     SERVICE_ACCOUNT,
+    SUBJECT_ACCESS_REVIEW,
     Object,
     name_of,
     namespace_of,
@@ -164,10 +165,10 @@ def ask_cluster(cluster: Cluster, item: Waiting, image: Reference) -> Answer:
         answer.exists = found is not None
         review = cluster.request(
             "POST",
-            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            SUBJECT_ACCESS_REVIEW.path(),
             {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SubjectAccessReview",
+                "apiVersion": SUBJECT_ACCESS_REVIEW.api_version,
+                "kind": SUBJECT_ACCESS_REVIEW.kind,
                 "spec": {
                     "user": item.user,
                     "groups": [

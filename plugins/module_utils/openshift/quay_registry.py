@@ -87,8 +87,10 @@ class QuayRegistry:
             raise InputError("purge_data needs state: absent.")
         self._components = quay_components.parse(params["components"] or [])
         self._config: dict[str, Any] = dict(params["config"] or {})
+        self._initial: dict[str, Any] = dict(params["initial_config"] or {})
         self._secrets: dict[str, Any] = dict(params["secret_config"] or {})
         quay_config.check_secrets(self._config, "config", "secret_config")
+        quay_config.check_secrets(self._initial, "initial_config", "secret_config")
         both = sorted(set(self._config) & set(self._secrets))
         if both:
             raise InputError(f"secret_config: {', '.join(both)} cannot be in config, too.")
@@ -128,7 +130,16 @@ class QuayRegistry:
                     " it, or take configBundleSecret out of the QuayRegistry to begin with a new one."
                 )
         data = [] if self._present else self._data(cluster)
+        if registry is None and self._earlier.includes(QUAY_REGISTRY, self._namespace, self._name):
+            return self._created(State(None, None, [], found, domain=domain))
         return State(registry, bundle, bundles, found, data, domain)
+
+    def _created(self, nothing: State) -> State:
+        """What a task before this one, with the same options and initial_config, would have made of nothing."""
+        made = {change.kind: change.request.body for change in self.plan(nothing).changes}
+        return dataclasses.replace(
+            nothing, registry=made[QUAY_REGISTRY.kind], bundle=made[SECRET.kind], bundles=[made[SECRET.kind]]
+        )
 
     def _projects(self, cluster: Cluster) -> projects.Projects:
         """The namespace, to be created where it is missing and does not come with the operator."""
@@ -167,6 +178,9 @@ class QuayRegistry:
         before = quay_config.parse(stored.get("config.yaml", ""), where)
         wanted = {**self._config, **self._secrets}
         plan.warnings += quay_config.check(self._config, "config", before)
+        plan.warnings += quay_config.check(self._initial, "initial_config", before)
+        if state.registry is None:
+            wanted = {**{key: value for key, value in wanted.items() if key not in self._initial}, **self._initial}
         plan.warnings += quay_config.check(self._secrets, "secret_config", before)
         config = quay_config.merge(before, wanted)
         files = quay_config.merge(stored, self._files)

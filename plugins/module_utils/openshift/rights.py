@@ -15,9 +15,11 @@ from collections.abc import Iterable
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.access import LEVELS
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     DAEMON_SET,
     DEPLOYMENT,
+    EVENT,
     GROUP,
     IMAGE_CONFIG,
     IMAGE_CONTENT_SOURCE_POLICY,
@@ -25,6 +27,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     IMAGE_PRUNER,
     IMAGE_REGISTRY_CONFIG,
     IMAGE_STREAM,
+    IMAGE_STREAM_IMAGE,
     IMAGE_STREAM_IMPORT,
     IMAGE_STREAM_TAG,
     IMAGE_TAG_MIRROR_SET,
@@ -32,10 +35,12 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     MACHINE_CONFIG_POOL,
     NAMESPACE,
     POD,
+    ROLE,
     ROLE_BINDING,
     ROUTE,
     SECRET,
     SERVICE_ACCOUNT,
+    SUBJECT_ACCESS_REVIEW,
     USER,
     Kind,
     Object,
@@ -133,6 +138,45 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "verify_registry": _INFO,
 }
 RIGHTS["site"] = tuple(dict.fromkeys(right for rights in RIGHTS.values() for right in rights))
+
+#: What nodes trust and pull with beside the pods' own pull secrets.
+_NODES = (
+    Right(CLUSTER, IMAGE_CONFIG, "get", ("cluster",)),
+    Right("openshift-config", CONFIG_MAP, "get"),
+    Right("openshift-config", SECRET, "get", ("pull-secret",)),
+)
+# no part of site: they look, and change nothing
+RIGHTS["diagnose"] = (
+    *_NODES,
+    Right(PROJECTS, POD, "list"),
+    Right(PROJECTS, EVENT, "list"),
+    Right(PROJECTS, SECRET, "list"),
+    Right(PROJECTS, SERVICE_ACCOUNT, "list"),
+    Right(PROJECTS, IMAGE_STREAM_TAG, "get"),
+    Right(PROJECTS, IMAGE_STREAM_IMAGE, "get"),
+    Right(CLUSTER, SUBJECT_ACCESS_REVIEW, "create"),
+)
+RIGHTS["report"] = (
+    *_HOSTS,
+    *_NODES[1:],
+    Right(CLUSTER, IMAGE_REGISTRY_CONFIG, "get", ("cluster",)),
+    Right("openshift-config-managed", CONFIG_MAP, "get", ("default-ingress-cert",)),
+    *(
+        Right(CLUSTER, kind, "list")
+        for kind in (
+            CLUSTER_ROLE,
+            CLUSTER_ROLE_BINDING,
+            EVENT,
+            GROUP,
+            IMAGE_STREAM,
+            POD,
+            ROLE,
+            ROLE_BINDING,
+            SECRET,
+            SERVICE_ACCOUNT,
+        )
+    ),
+)
 
 
 def of(playbooks: Iterable[str]) -> dict[str, tuple[Right, ...]]:

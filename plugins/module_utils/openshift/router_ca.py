@@ -60,7 +60,7 @@ class RouterCa:
     def __init__(self, params: Mapping[str, Any]) -> None:
         given = params.get("hosts") or []
         self.hosts = [_host(text, f"hosts[{index}]") for index, text in enumerate(given)]
-        self.routes = [(route["namespace"], route["name"]) for route in params.get("routes") or []]
+        self.routes = [(route["namespace"], route["name"], route["expected"]) for route in params.get("routes") or []]
         self.all_of_registry = params.get("hosts") is None and not self.routes
         self.warn_days = params["warn_days"]
         self.timeout = float(params["connect_timeout"]) if params["handshake"] else None
@@ -99,7 +99,7 @@ class RouterCa:
 
     def _claims(self, cluster: Cluster) -> list[tuple[Host, Object | None]]:
         """Each host with the route that has it; a service has none, neither has the default host before it is exposed."""
-        named = cluster.map(lambda key: _named_route(cluster, *key), self.routes)
+        named = cluster.map(lambda route: _named_route(cluster, *route), self.routes)
         claimed: list[tuple[Host, Object | None]] = [(Host(host, host, 443), route) for host, route in named]
         if self.all_of_registry:
             image, routes = cluster.map(
@@ -155,9 +155,12 @@ def _default_host(cluster: Cluster) -> str:
     return host
 
 
-def _named_route(cluster: Cluster, namespace: str, name: str) -> tuple[str, Object]:
+def _named_route(cluster: Cluster, namespace: str, name: str, expected: bool) -> tuple[str, Object | None]:
     route = cluster.get(ROUTE, name, namespace)
     if route is None:
+        host = generated_host(name, routes_domain(cluster), namespace) if expected else ""
+        if host:
+            return host, None
         raise RegistryError(f"routes: there is no Route {namespace}/{name}.")
     host = admitted_host(route)
     if not host:
