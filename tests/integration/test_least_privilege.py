@@ -39,8 +39,8 @@ ONE_LESS = {
     "trust_registry": ("configmaps", "Could not read ConfigMap openshift-config-managed/default-ingress-cert"),
     "image_config": ("imagetagmirrorsets", "Could not list imagetagmirrorsets"),
     "builders": ("clusterroles", "The API server lets an account grant only the rights that it holds itself"),
-    "pull_secrets": ("serviceaccounts/token", "Could not make a token of service account shop/default"),
-    "image_streams": ("imagestreams", "Could not list imagestreams in shop"),
+    "pull_secrets": ("serviceaccounts/token", "Could not make a token of service account automated/default"),
+    "image_streams": ("imagestreams", "Could not list imagestreams in automated"),
     "verify_registry": ("routes", "Could not list routes in openshift-image-registry"),
     "diagnose": ("pods", "Could not list pods"),
     "report": ("configs", "Could not read Config cluster"),
@@ -56,25 +56,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[P
         certificate, key = world.certificate_for("registry.example.com")
         (here / f"{name}.crt").write_text(certificate)
         (here / f"{name}.key").write_text(key)
-    with new_project(world, "shop", "shop-test"):
-        for namespace in ("shop", "shop-test"):
+    with new_project(world, "automated", "automated-test"):
+        for namespace in ("automated", "automated-test"):
             world.plane.admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
         # somebody's own binding, of which one of two subjects goes
         subjects = [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name} for name in ("fay", "eve")]
         reference = {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": "registry-viewer"}
         world.plane.admin.request(
             "POST",
-            "/apis/rbac.authorization.k8s.io/v1/namespaces/shop-test/rolebindings",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/automated-test/rolebindings",
             {"metadata": {"name": "viewers"}, "roleRef": reference, "subjects": subjects},
         )
         # pods that wait for images of the cluster's own registry, one of them as before Kubernetes 1.32
-        image, denied = f"{world.internal_host}/shop-test/app", "authentication required"
-        waiting_pod(world, "shop", f"{image}:1", denied, in_event=True)
-        waiting_pod(world, "shop", f"{image}@sha256:{'0' * 64}", denied)
+        image, denied = f"{world.internal_host}/automated-test/app", "authentication required"
+        waiting_pod(world, "automated", f"{image}:1", denied, in_event=True)
+        waiting_pod(world, "automated", f"{image}@sha256:{'0' * 64}", denied)
         yield here
     with contextlib.suppress(ApiError):
         world.plane.admin.request("DELETE", "/api/v1/namespaces/openshift-config/configmaps/of-least-privilege")
-    for namespace in ("shop-new", "shop-images"):  # where a run has made them
+    for namespace in ("automated-new", "automated-images"):  # where a run has made them
         with contextlib.suppress(ApiError):
             world.plane.admin.request("DELETE", f"/api/v1/namespaces/{namespace}")
     run_module("automation_access", kubeconfig=str(world.admin_kubeconfig), state="absent")
@@ -156,7 +156,7 @@ def test_exactly_these_rights(playbook: str, world: World, ghcr: ExternalRegistr
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("playbook", ["builders", "pull_secrets", "image_streams", "diagnose"])
 def test_in_its_projects_only(playbook: str, world: World, ghcr: ExternalRegistry, folder: Path) -> None:
-    kubeconfig = account(world, folder, playbook, ["shop", "shop-test"])
+    kubeconfig = account(world, folder, playbook, ["automated", "automated-test"])
     variables: dict[str, Any] = {}
     for step in STEPS[playbook]:
         if not step.get("everywhere"):
@@ -169,7 +169,7 @@ def test_in_its_projects_only(playbook: str, world: World, ghcr: ExternalRegistr
     client = ApiClient(world.plane.url, world.plane.world_credentials()[0], token=token)
     prefix = {"rolebindings": "/apis/rbac.authorization.k8s.io/v1", "imagestreams": "/apis/image.openshift.io/v1"}
     with pytest.raises(ApiError, match="forbidden"):
-        client.request("GET", f"{prefix.get(kind, '/api/v1')}/namespaces/shop-new/{kind}")
+        client.request("GET", f"{prefix.get(kind, '/api/v1')}/namespaces/automated-new/{kind}")
 
 
 @pytest.mark.parametrize("playbook", ONE_LESS)
@@ -177,7 +177,7 @@ def test_one_right_less(playbook: str, world: World, ghcr: ExternalRegistry, fol
     resource, message = ONE_LESS[playbook]
     kubeconfig = account(world, folder, playbook, None)
     # earlier runs have left nothing to do
-    for item in ("shop/rolebindings", "shop/secrets"):
+    for item in ("automated/rolebindings", "automated/secrets"):
         base = "/apis/rbac.authorization.k8s.io/v1" if "role" in item else "/api/v1"
         ours = "?labelSelector=app.kubernetes.io/managed-by=quayside.registry"
         world.plane.admin.request("DELETE", f"{base}/namespaces/{item}{ours}")
