@@ -77,5 +77,5 @@ def test_lost_credentials_of_a_client_come_back_from_the_secret(
     (tmp_path / "auth.json").unlink()
     again = run_playbook("quayside.registry.quay", env, *variables)
     assert not again.failures
-    assert [change["kind"] for change in again.changes] == ["Login"]
+    assert [change["kind"] for change in again.changes] == ["AuthFile"]
     assert world.plane.admin.request("GET", f"{CORE}/quay/secrets/quay-first-user") == secret

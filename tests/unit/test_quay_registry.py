@@ -250,11 +250,12 @@ def test_purge_data_removes_everything_of_the_registry() -> None:
 
 
 def test_initial_config_counts_when_the_registry_is_created_and_never_again() -> None:
-    quay = subject(config={"FEATURE_USER_INITIALIZE": False}, initial_config={"FEATURE_USER_INITIALIZE": True})
-    created = planned(quay)
-    assert created.result["config"] == {"FEATURE_USER_INITIALIZE": True}
+    initial = {"FEATURE_USER_INITIALIZE": True}
+    created = planned(subject(initial_config=initial))
+    assert created.result["config"] == initial
     made = next(change.request.body for change in created.changes if change.kind == "Secret")
-    locked = planned(quay, registry(made["metadata"]["name"]), made, made)
+    lock = subject(config={"FEATURE_USER_INITIALIZE": False}, initial_config=initial)
+    locked = planned(lock, registry(made["metadata"]["name"]), made, made)
     assert [str(change) for change in locked.changes if change.action != "create"] == [
         "update QuayRegistry ns/q",
         f"delete Secret ns/{made['metadata']['name']}",

@@ -109,7 +109,7 @@ class QuayRegistry:
             if not self._present:
                 return State(None, None, [], projects.Projects())
             if self._earlier.includes(SUBSCRIPTION):
-                return State(None, None, [], self._projects(cluster), domain=routes_domain(cluster))
+                return self._coming(State(None, None, [], self._projects(cluster), domain=routes_domain(cluster)))
             raise RegistryError(
                 "The cluster has no QuayRegistry: the Quay operator is not installed. Install it first, with the role"
                 " quay_operator or the module olm_operator."
@@ -130,16 +130,16 @@ class QuayRegistry:
                     " it, or take configBundleSecret out of the QuayRegistry to begin with a new one."
                 )
         data = [] if self._present else self._data(cluster)
-        if registry is None and self._earlier.includes(QUAY_REGISTRY, self._namespace, self._name):
-            return self._created(State(None, None, [], found, domain=domain))
-        return State(registry, bundle, bundles, found, data, domain)
+        state = State(registry, bundle, bundles, found, data, domain)
+        return self._coming(state) if registry is None and self._present else state
 
-    def _created(self, nothing: State) -> State:
-        """What a task before this one, with the same options and initial_config, would have made of nothing."""
-        made = {change.kind: change.request.body for change in self.plan(nothing).changes}
-        return dataclasses.replace(
-            nothing, registry=made[QUAY_REGISTRY.kind], bundle=made[SECRET.kind], bundles=[made[SECRET.kind]]
-        )
+    def _coming(self, state: State) -> State:
+        """In check mode: with what a task before this one, of the same options, would have made by now."""
+        if not self._earlier.includes(QUAY_REGISTRY, self._namespace, self._name):
+            return state
+        made = {change.kind: change.request.body for change in self.plan(state).changes}
+        bundle = made[SECRET.kind]
+        return dataclasses.replace(state, registry=made[QUAY_REGISTRY.kind], bundle=bundle, bundles=[bundle])
 
     def _projects(self, cluster: Cluster) -> projects.Projects:
         """The namespace, to be created where it is missing and does not come with the operator."""
