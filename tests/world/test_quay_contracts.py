@@ -24,7 +24,7 @@ from quays import RunningQuay, quay_in
 from registries import skopeo
 
 from world.images import tiny_image
-from world.simulators.quay import applications, organizations, repositories, robots, users
+from world.simulators.quay import Quay
 from world.world import World
 
 RECORDINGS = Path(__file__).with_name("recordings")
@@ -42,7 +42,7 @@ CHANCE = {
     "access_token", "client_id", "client_secret", "color", "created", "csrf_token", "encrypted_password", "expires_at", "hash",
     "password", "status_token", "token", "uuid",
 }  # fmt: skip
-LATER = {"client_id", "uuid"}
+LATER = {"client_id", "id", "uuid"}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 
@@ -243,13 +243,12 @@ def test_a_token_ends(running: RunningQuay) -> None:
     assert who() == 401
 
 
-def test_every_route_is_a_recorded_one() -> None:
+def test_every_route_is_a_recorded_one(tmp_path: Path) -> None:
     recorded = json.loads((RECORDINGS / "quay_discovery.json").read_text())
-    for routes in (users.routes, applications.routes, applications.named_tokens, organizations.routes, robots.routes,
-                   repositories.routes):  # fmt: skip
-        for route in routes.all:
-            if route.documented:
-                assert recorded[route.path][route.method.lower()] == route.documented
+    was_off = {"MAILING", "TEAM_SYNCING"}
+    for route in Quay(tmp_path).routes:
+        if route.documented and route.feature not in was_off:
+            assert recorded[route.path][route.method.lower()] == route.documented
 
 
 def test_an_older_quay_has_no_tokens_by_name(tmp_path: Path) -> None:

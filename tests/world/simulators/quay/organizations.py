@@ -36,14 +36,15 @@ def _view(call: Call, item: Row) -> Row:
     if administers or member:
         teams = call.database.all(
             "SELECT team.*, (SELECT count(*) FROM team_member WHERE team = team.id) AS members,"
-            " (SELECT count(*) FROM permission WHERE team = team.id) AS repositories"
+            " (SELECT count(*) FROM permission WHERE team = team.id) AS repositories,"
+            " (SELECT count(*) FROM team_sync WHERE team = team.id) AS synchronized"
             " FROM team WHERE organization = ? ORDER BY id", item["id"],
         )  # fmt: skip
         shown["teams"] = {
             team["name"]: {
                 "name": team["name"], "description": team["description"], "role": team["role"],
                 "avatar": avatar(team["name"], "team"), "can_view": True, "repo_count": team["repositories"],
-                "member_count": team["members"], "is_synced": False,
+                "member_count": team["members"], "is_synced": bool(team["synchronized"]),
             }
             for team in teams
         }  # fmt: skip
