@@ -30,6 +30,7 @@ NAMES = (
     "diagnose",
     "report",
     "quay_first_user",
+    "quay_content",
     "automation_access",
     "quay",
 )

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import boto3
 import pytest
+import requests
 import yaml
 from aws import aws
 from clusters import new_project
-from quays import quay_in
+from quays import SUPERUSER, quay_in
 from registries import PASSWORD, USER, Distribution, Hub, skopeo
 
 from playbooks import environment, run_playbook
@@ -58,12 +59,19 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def quay(world: World, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Variables of a Quay without users, for what is about one."""
-    if not any("quay_first" in str(value) for value in request.node.callspec.params.values()):
+    """Variables of a Quay, for what is about one: without users, or with a first one for what is about its content."""
+    about = " ".join(map(str, request.node.callspec.params.values()))
+    if "quay_first" not in about and "quay_content" not in about:
         yield {}
         return
     with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
-        yield {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
+        variables = {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
+        if "quay_content" in about:
+            body = {"username": SUPERUSER, "password": "content-Pa55word"}
+            url = f"https://{host}/api/v1/user/initialize"
+            assert requests.post(url, json=body, verify=str(world.ca_bundle)).ok
+            variables.update(quay_username=body["username"], quay_password=body["password"])
+        yield variables
 
 
 @pytest.fixture(scope="module", autouse=True)

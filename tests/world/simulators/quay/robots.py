@@ -13,7 +13,7 @@ from aiohttp import web
 
 from . import answers
 from .call import Call, Routes
-from .database import Row
+from .database import Row, avatar
 from .users import letters, why_not_name
 
 routes = Routes()
@@ -71,11 +71,19 @@ def list_robots(call: Call) -> web.Response:
         if not own or not call.flag("token", True):
             del item["token"]
         if call.flag("permissions"):
-            item.update(teams=[], repositories=[found["name"] for found in _permissions(call, row)])
+            item.update(teams=_teams(call, row), repositories=[found["name"] for found in _permissions(call, row)])
         items.append(item)
     if call.query.get("limit", "").isdigit():
         items = items[: int(call.query["limit"])]
     return answers.answer({"robots": items})
+
+
+def _teams(call: Call, robot: Row) -> list[Row]:
+    rows = call.database.all(
+        "SELECT team.name FROM team_member JOIN team ON team.id = team_member.team WHERE team_member.account = ?"
+        " ORDER BY team.id", robot["id"],
+    )  # fmt: skip
+    return [{"name": row["name"], "avatar": avatar(row["name"], "team")} for row in rows]
 
 
 def _permissions(call: Call, robot: Row) -> list[Row]:

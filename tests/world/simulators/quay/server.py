@@ -12,7 +12,18 @@ from typing import Any
 
 from aiohttp import web
 
-from . import answers, applications, default_permissions, organizations, repositories, robots, sessions, teams, users
+from . import (
+    access,
+    answers,
+    applications,
+    default_permissions,
+    organizations,
+    repositories,
+    robots,
+    sessions,
+    teams,
+    users,
+)
 from .call import Call, Route
 from .database import Database, Row
 from .discovery import document
@@ -78,7 +89,8 @@ class Quay:
         #: METHOD PATH of the requests to the API, in order.
         self.requests: list[str] = []
         # Those of repositories come last: their names may contain slashes.
-        kinds = [sessions, users, applications, organizations, robots, teams, default_permissions, repositories]
+        kinds = [sessions, users, applications, organizations, robots, teams, default_permissions]
+        kinds += [access, repositories]
         self.routes: list[Route] = [*teams.invitations.all, *teams.syncing.all]
         self.routes += [route for kind in kinds for route in kind.routes.all]
         if named_tokens:

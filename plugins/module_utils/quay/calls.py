@@ -1,0 +1,107 @@
+# Copyright (c) 2026, quayside.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes of a Quay: each with its requests, in an order that is safe. Reading many things at the same time."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict
+from ansible_collections.quayside.registry.plugins.module_utils.plan import Change
+from ansible_collections.quayside.registry.plugins.module_utils.quay.client import MissingApi, Quay, QuayError
+
+#: Requests at the same time. Quay has few workers, and a request with a token keeps one busy for 0.4 s.
+WORKERS = 8
+
+# The order of changes
+ORGANIZATION, TEAM_AND_ROBOT, REPOSITORY_AND_MEMBER, PERMISSION, DEFAULT, TAKE_AWAY, DELETE, DELETE_ORGANIZATION = (
+    range(8)
+)
+
+#: Quay's words for what is there already, and for what is gone already (400 as well as 404; recorded).
+_EXISTS = re.compile(r"already exists|Existing robot|already a member|already been taken")
+_GONE = re.compile(
+    r"does not have permission for repo|Could not find robot|is not a team in org|does not belong to team|does not exist"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    method: str
+    path: str
+    body: Any = None
+
+
+def change(
+    kind: str, organization: str, name: str, before: Any, after: Any, stage: int, *calls: Call, action: str = ""
+) -> Change:
+    """A change with its calls, one after the other. None is what is not there."""
+    action = action or ("create" if before is None else "delete" if after is None else "update")
+    return Change(action, kind, name, organization, before, after, stage, calls)
+
+
+def segment(name: str) -> str:
+    """A name as part of a path."""
+    return quote(name, safe="+")
+
+
+def write(quay: Quay, change: Change) -> Any:
+    """Carry out a change; the last answer. What is gone already is deleted; what somebody else has just made is a Conflict."""
+    answer = None
+    for call in change.request:
+        try:
+            answer = quay.request(call.method, call.path, call.body, about=str(change))
+        except MissingApi:
+            raise
+        except QuayError as error:
+            if change.action == "delete" and (
+                error.status == 404 or (error.status == 400 and _GONE.search(error.text))
+            ):
+                continue
+            if change.action == "create" and error.status == 400 and _EXISTS.search(error.text):
+                raise Conflict(str(error)) from error
+            raise
+    return answer
+
+
+def read(quay: Quay, paths: Iterable[str], answers: dict[str, Any]) -> None:
+    """Ask for these, and add what they answer: None where there is no such thing. A list of repositories is read to its end."""
+
+    def ask(path: str) -> Any:
+        about = f"read {path}"
+        try:
+            if path.startswith("/api/v1/repository?"):
+                return {"repositories": quay.pages(path, "repositories", about)}
+            return quay.request("GET", path, about=about)
+        except MissingApi:
+            raise
+        except QuayError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    asked = [path for path in dict.fromkeys(paths) if path not in answers]
+    if asked:
+        with ThreadPoolExecutor(max_workers=min(WORKERS, len(asked))) as pool:
+            answers.update(zip(asked, pool.map(ask, asked), strict=True))
+
+
+def organization_path(organization: str, *rest: str) -> str:
+    return "/".join(["/api/v1/organization", segment(organization), *map(segment, rest)])
+
+
+def repository_path(organization: str, repository: str, rest: str = "") -> str:
+    return f"/api/v1/repository/{segment(organization)}/{repository}{rest}"
+
+
+def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wanted (not None) and is not so."""
+    return {key: value for key, value in wanted.items() if value is not None and before.get(key) != value}

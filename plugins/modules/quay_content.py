@@ -1,0 +1,308 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quayside.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: quay_content
+short_description: Make a Quay like a document of organizations, teams, robots, repositories and permissions
+version_added: 0.1.0
+description:
+  - Makes organizations, their teams and who is in them, robots and their tokens, repositories, permissions and default permissions as
+    one document says. What the document does not speak of is neither read nor changed.
+  - Each organization costs a handful of requests, however many repositories it has. Roles in repositories are read with one request
+    for each team and robot that has any, or for each repository where those are fewer.
+  - Names, references to teams, robots and users, and contradictions are refused before anything is written.
+author: quayside.registry contributors (@quayside)
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+  - quayside.registry.cluster
+  - quayside.registry.quay
+  - quayside.registry.attributes
+notes:
+  - The options of the connection to a cluster matter only where a robot's token is stored in a Secret.
+  - Quay's API cannot change the description of a robot. Another one than the robot was made with is a warning.
+options:
+  organizations:
+    description: The organizations. Those that are not listed stay as they are.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name. 2 to 255 lower case letters and digits, with single C(.), C(_) or C(-) between them.
+        type: str
+        required: true
+      state:
+        description: Whether the organization with all that is in it shall be there.
+        type: str
+        choices: [present, absent]
+        default: present
+      email:
+        description: Its e-mail address.
+        type: str
+      time_machine:
+        description: How long deleted tags can be restored, such as V(2w). One of Quay's C(TAG_EXPIRATION_OPTIONS).
+        type: str
+      teams:
+        description: Its teams. Quay makes the team C(owners) with the organization, and keeps it.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: Its name.
+            type: str
+            required: true
+          state:
+            description: Whether the team shall be there.
+            type: str
+            choices: [present, absent]
+            default: present
+          role:
+            description: What its members may do in the organization. A new team gets V(member) by default.
+            type: str
+            choices: [member, creator, admin]
+          description:
+            description: Its description.
+            type: str
+          members:
+            description: Who is in it. Not for a team that is synced with a group elsewhere.
+            type: list
+            elements: dict
+            suboptions:
+              user:
+                description: A user's name.
+                type: str
+              robot:
+                description: A robot's name, without the organization.
+                type: str
+              state:
+                description: Whether the member shall be there.
+                type: str
+                choices: [present, absent]
+                default: present
+      robots:
+        description: Its robots.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: Its name, without the organization.
+            type: str
+            required: true
+          state:
+            description: Whether the robot shall be there.
+            type: str
+            choices: [present, absent]
+            default: present
+          description:
+            description: Its description, which Quay takes only when the robot is made.
+            type: str
+          store:
+            description:
+              - Where the robot's token is kept, with the keys C(host), C(username), C(password) and C(token_issued).
+              - M(quayside.registry.pull_secrets) and M(quayside.registry.registry_auth) take it from a Secret with their source C(secret).
+            type: dict
+            suboptions:
+              secret:
+                description: A Secret, in a project that exists. Other keys of it stay.
+                type: dict
+                suboptions:
+                  name:
+                    description: Its name.
+                    type: str
+                    required: true
+                  namespace:
+                    description: Its project.
+                    type: str
+                    required: true
+                    aliases: [project]
+              file:
+                description: Absolute path of a file with mode 0600 where the module runs.
+                type: path
+          rotate:
+            description: When the robot gets a new token. Needs O(organizations[].robots[].store).
+            type: dict
+            suboptions:
+              after:
+                description: The age of a token that is replaced, such as V(30d).
+                type: str
+                required: true
+      repositories:
+        description: Its repositories.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: Its name, without the organization. It may have slashes.
+            type: str
+            required: true
+          state:
+            description: Whether the repository with its images shall be there.
+            type: str
+            choices: [present, absent]
+            default: present
+          visibility:
+            description: Who may pull. A new repository is V(private) by default.
+            type: str
+            choices: [private, public]
+          description:
+            description: Its description.
+            type: str
+          mode:
+            description: Whether it takes pushes (V(normal)), nothing (V(read_only)), or only what it mirrors (V(mirror)).
+            type: str
+            choices: [normal, read_only, mirror]
+          permissions:
+            description: Who may do what with it.
+            type: list
+            elements: dict
+            suboptions:
+              user:
+                description: A user's name.
+                type: str
+              robot:
+                description: A robot's name, without the organization.
+                type: str
+              team:
+                description: A team's name.
+                type: str
+              role:
+                description: What they may do. Required unless it shall be absent.
+                type: str
+                choices: [read, write, admin]
+              state:
+                description: Whether the permission shall be there.
+                type: str
+                choices: [present, absent]
+                default: present
+      default_permissions:
+        description: Who gets which role in repositories that are made from now on.
+        type: list
+        elements: dict
+        suboptions:
+          user:
+            description: A user's name.
+            type: str
+          robot:
+            description: A robot's name, without the organization.
+            type: str
+          team:
+            description: A team's name.
+            type: str
+          role:
+            description: The role that they get. Required unless it shall be absent.
+            type: str
+            choices: [read, write, admin]
+          created_by:
+            description: Only for repositories that this user, or robot as V(ORGANIZATION+NAME), makes. By default for all.
+            type: str
+          state:
+            description: Whether the default permission shall be there.
+            type: str
+            choices: [present, absent]
+            default: present
+      purge:
+        description: As O(purge), for this organization instead of that.
+        type: list
+        elements: str
+        choices: [teams, members, robots, repositories, permissions, default_permissions]
+  purge:
+    description:
+      - Lists of which nothing else than the document's items shall be there. A list that the document does not give stays as it is.
+      - The team C(owners) always stays, and in it the user that the module connects as.
+    type: list
+    elements: str
+    choices: [teams, members, robots, repositories, permissions, default_permissions]
+    default: []
+  purge_repositories:
+    description: Whether O(purge) deletes repositories that have tags, too. Otherwise such a purge is refused.
+    type: bool
+    default: false
+seealso:
+  - module: quayside.registry.quay_content_info
+    description: The same document of what there is.
+"""
+
+EXAMPLES = r"""
+- name: A team, its robot and its repositories
+  quayside.registry.quay_content:
+    quay_host: "{{ quay_host }}"
+    quay_ca_cert: "{{ quay_ca_cert }}"
+    quay_username: "{{ quay_username }}"
+    quay_password: "{{ quay_password }}"
+    organizations:
+      - name: acme
+        email: acme@example.com
+        time_machine: 2w
+        teams:
+          - name: developers
+            role: creator
+            description: Those who write it
+            members:
+              - robot: ci
+        robots:
+          - name: ci
+            description: Builds and pushes
+            store:
+              secret: {name: quay-acme-ci, namespace: default}
+            rotate: {after: 30d}
+        repositories:
+          - name: web
+            visibility: public
+            permissions:
+              - {team: developers, role: write}
+              - {robot: ci, role: write}
+        default_permissions:
+          - {team: developers, role: read}
+
+- name: Nothing but these permissions
+  quayside.registry.quay_content:
+    quay_host: "{{ quay_host }}"
+    quay_ca_cert: "{{ quay_ca_cert }}"
+    quay_username: "{{ quay_username }}"
+    quay_password: "{{ quay_password }}"
+    organizations:
+      - name: acme
+        repositories:
+          - name: web
+            permissions:
+              - {team: developers, role: admin}
+    purge: [permissions]
+
+- name: No organization acme any more
+  quayside.registry.quay_content:
+    quay_host: "{{ quay_host }}"
+    quay_ca_cert: "{{ quay_ca_cert }}"
+    quay_username: "{{ quay_username }}"
+    quay_password: "{{ quay_password }}"
+    organizations:
+      - {name: acme, state: absent}
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be changed in check mode. The namespace of what belongs to an organization is that.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {action: create, kind: Organization, namespace: "", name: acme}
+    - {action: create, kind: Team, namespace: acme, name: developers}
+    - {action: create, kind: Repository, namespace: acme, name: web}
+    - {action: create, kind: RepositoryPermission, namespace: acme, name: "web: team developers"}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils.quay.client import CONNECTION
+from ansible_collections.quayside.registry.plugins.module_utils.quay.content import SPEC
+from ansible_collections.quayside.registry.plugins.module_utils.quay_content import run
+
+
+def main() -> None:
+    run({**CONNECTION, **SPEC})
+
+
+if __name__ == "__main__":
+    main()

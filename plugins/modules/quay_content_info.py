@@ -1,0 +1,77 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quayside.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: quay_content_info
+short_description: What is in a Quay, as the document that quay_content takes
+version_added: 0.1.0
+description:
+  - Reads organizations, their teams, robots, repositories, permissions and default permissions.
+  - M(quayside.registry.quay_content) with the result changes nothing at the same Quay, and makes another one alike.
+  - Tokens of robots are not in it. Another Quay makes new ones.
+author: quayside.registry contributors (@quayside)
+extends_documentation_fragment:
+  - quayside.registry.quay
+  - quayside.registry.attributes.info
+options:
+  organizations:
+    description: Names of organizations. By default all that a superuser sees, or that anybody else belongs to.
+    type: list
+    elements: str
+seealso:
+  - module: quayside.registry.quay_content
+"""
+
+EXAMPLES = r"""
+- name: Everything
+  quayside.registry.quay_content_info:
+    quay_host: "{{ quay_host }}"
+    quay_ca_cert: "{{ quay_ca_cert }}"
+    quay_username: "{{ quay_username }}"
+    quay_password: "{{ quay_password }}"
+  register: export
+"""
+
+RETURN = r"""
+content:
+  description: The options O(quayside.registry.quay_content#module:organizations) of M(quayside.registry.quay_content).
+  returned: success
+  type: dict
+  sample:
+    organizations:
+      - name: acme
+        email: acme@example.com
+        time_machine: 2w
+        teams:
+          - {name: developers, role: creator, description: Those who write it, members: [{robot: ci}]}
+          - {name: owners, role: admin, description: "", members: [{user: quayadmin}]}
+        robots:
+          - {name: ci, description: Builds and pushes}
+        repositories:
+          - name: web
+            visibility: public
+            description: ""
+            mode: normal
+            permissions:
+              - {robot: ci, role: write}
+              - {team: developers, role: write}
+        default_permissions:
+          - {team: developers, role: read}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils.quay.client import CONNECTION
+from ansible_collections.quayside.registry.plugins.module_utils.quay_content import run_info
+
+ARGUMENT_SPEC = {**CONNECTION, "organizations": {"type": "list", "elements": "str"}}
+
+
+def main() -> None:
+    run_info(ARGUMENT_SPEC)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,456 @@
+"""A Quay and its document: applied, repeated, purged, exported; refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from quays import RunningQuay
+
+from ansible_collections.quayside.registry.plugins.module_utils.quay import calls
+from support import Killed, run_module
+
+PASSWORD = "quaypass12345"
+EVERYTHING = ["teams", "members", "robots", "repositories", "permissions", "default_permissions"]
+READS = 6  # the listings of one organization, before those of permissions
+
+
+class Site:
+    """A Quay with a superuser and the users alice and bob."""
+
+    def __init__(self, running: RunningQuay) -> None:
+        self.running = running
+        self.options = {"quay_host": running.url, "quay_username": "quayadmin", "quay_password": PASSWORD}
+        body = {"username": "quayadmin", "password": PASSWORD, "access_token": True}
+        answer = requests.post(f"{running.url}/api/v1/user/initialize", json=body)
+        self.bearer = answer.json()["access_token"]
+        for name in ("alice", "bob"):
+            self.post("/api/v1/superuser/users/", {"username": name, "email": f"{name}@example.com"})
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.bearer}"}
+        answer = requests.request(method, self.running.url + path, json=body, headers=headers)
+        assert answer.ok, answer.text
+        return answer.json() if answer.text else None
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.call("POST", path, body)
+
+    def run(self, *organizations: Any, **more: Any) -> dict[str, Any]:
+        return run_module("quay_content", **{**self.options, "organizations": list(organizations), **more})
+
+    def export(self, **more: Any) -> dict[str, Any]:
+        result = run_module("quay_content_info", **self.options, **more)
+        assert "content" in result, result
+        return dict(result["content"])
+
+    def writes(self) -> list[str]:
+        """The requests so far that wrote, without those that sign in."""
+        return [
+            item for item in self.running.quay.requests if not item.startswith("GET") and not item.endswith("/signin")
+        ]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with RunningQuay(tmp_path / "quay") as running:
+        yield Site(running)
+
+
+ACME: dict[str, Any] = {
+    "name": "acme",
+    "email": "acme@example.com",
+    "time_machine": "1w",
+    "teams": [
+        {
+            "name": "developers",
+            "role": "creator",
+            "description": "write",
+            "members": [{"user": "alice"}, {"robot": "ci"}],
+        },
+        {"name": "owners", "role": "admin", "members": [{"user": "quayadmin"}]},
+    ],
+    "robots": [{"name": "ci", "description": "builds"}, {"name": "pull"}],
+    "repositories": [
+        {
+            "name": "web",
+            "visibility": "public",
+            "description": "the site",
+            "permissions": [
+                {"team": "developers", "role": "write"},
+                {"robot": "ci", "role": "write"},
+                {"user": "bob", "role": "read"},
+            ],
+        },
+        {"name": "team/api", "mode": "read_only", "permissions": [{"robot": "pull", "role": "read"}]},
+    ],
+    "default_permissions": [
+        {"team": "developers", "role": "read"},
+        {"robot": "ci", "role": "write", "created_by": "alice"},
+    ],
+}
+
+
+def kinds(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(item["action"], item["kind"], item["name"]) for item in result["changes"]]
+
+
+def check_and_run(site: Site, *organizations: Any, **more: Any) -> dict[str, Any]:
+    """Check mode predicts, the run does exactly that, and the second run changes nothing."""
+    before = len(site.writes())
+    predicted = site.run(*organizations, check=True, **more)
+    assert len(site.writes()) == before
+    result = site.run(*organizations, **more)
+    assert "failed" not in result, result
+    assert (predicted["changes"], predicted["diff"]) == (result["changes"], result["diff"])
+    before = len(site.writes())
+    again = site.run(*organizations, **more)
+    assert (again["changed"], again["changes"]) == (False, []), again
+    assert len(site.writes()) == before
+    return result
+
+
+def test_a_document_makes_an_organization_and_all_that_is_in_it(site: Site) -> None:
+    result = check_and_run(site, ACME)
+    assert kinds(result) == [
+        ("create", "Organization", "acme"),
+        ("create", "Team", "developers"),
+        ("create", "Robot", "ci"),
+        ("create", "Robot", "pull"),
+        ("create", "TeamMember", "developers: robot ci"),
+        ("create", "TeamMember", "developers: user alice"),
+        ("create", "Repository", "web"),
+        ("create", "Repository", "team/api"),
+        ("create", "RepositoryPermission", "web: robot ci"),
+        ("create", "RepositoryPermission", "web: team developers"),
+        ("create", "RepositoryPermission", "web: user bob"),
+        ("create", "RepositoryPermission", "team/api: robot pull"),
+        ("create", "DefaultPermission", "team developers"),
+        ("create", "DefaultPermission", "robot ci in repositories of alice"),
+    ]
+    assert json.loads(result["diff"][0]["after"]) == {
+        "name": "acme",
+        "email": "acme@example.com",
+        "time_machine": "1w",
+    }
+
+
+def test_an_export_changes_nothing_and_makes_another_quay_alike(site: Site, tmp_path: Path) -> None:
+    site.run(ACME)
+    document = site.export()
+    (acme,) = document["organizations"]
+    assert {item["name"]: item["visibility"] for item in acme["repositories"]} == {
+        "team/api": "private",
+        "web": "public",
+    }
+    # who makes a repository administers it
+    assert {"user": "quayadmin", "role": "admin"} in acme["repositories"][1]["permissions"]
+    again = site.run(*document["organizations"], purge=EVERYTHING)
+    assert again["changes"] == []
+    with RunningQuay(tmp_path / "other") as running:
+        other = Site(running)
+        check_and_run(other, *document["organizations"], purge=EVERYTHING)
+        assert other.export() == document
+
+
+def test_an_export_of_what_is_not_there(site: Site) -> None:
+    result = run_module("quay_content_info", **site.options, organizations=["nosuch"])
+    assert result["msg"] == "organizations: Quay has no organization nosuch."
+
+
+def test_what_is_not_mentioned_stays_and_is_not_read(site: Site) -> None:
+    site.run(ACME)
+    before, count = site.export(), len(site.running.quay.requests)
+    result = site.run({"name": "acme", "email": "new@example.com"})
+    assert kinds(result) == [("update", "Organization", "acme")]
+    assert site.running.quay.requests[count + 2 :] == [
+        "GET /api/v1/organization/acme",
+        "PUT /api/v1/organization/acme",
+    ]
+    before["organizations"][0]["email"] = "new@example.com"
+    assert site.export() == before
+
+
+def test_a_team_changes_its_role_and_members(site: Site) -> None:
+    site.run(ACME)
+    team = {
+        "name": "developers",
+        "role": "member",
+        "members": [{"user": "bob"}, {"user": "alice", "state": "absent"}],
+    }
+    result = check_and_run(site, {"name": "acme", "teams": [team]})
+    assert kinds(result) == [
+        ("update", "Team", "developers"),
+        ("create", "TeamMember", "developers: user bob"),
+        ("delete", "TeamMember", "developers: user alice"),
+    ]
+    (found,) = [item for item in site.export()["organizations"][0]["teams"] if item["name"] == "developers"]
+    assert found["members"] == [{"robot": "ci"}, {"user": "bob"}]
+    assert found["description"] == "write"
+
+
+def test_a_repository_changes(site: Site) -> None:
+    site.run(ACME)
+    web = {
+        "name": "web",
+        "visibility": "private",
+        "description": "",
+        "mode": "read_only",
+        "permissions": [{"robot": "ci", "role": "read"}, {"user": "bob", "state": "absent"}],
+    }
+    result = check_and_run(site, {"name": "acme", "repositories": [web]})
+    assert kinds(result) == [
+        ("update", "Repository", "web"),
+        ("update", "RepositoryPermission", "web: robot ci"),
+        ("delete", "RepositoryPermission", "web: user bob"),
+    ]
+
+
+def test_a_default_permission_changes_and_goes(site: Site) -> None:
+    site.run(ACME)
+    defaults = [{"team": "developers", "role": "admin"}, {"robot": "ci", "created_by": "alice", "state": "absent"}]
+    result = check_and_run(site, {"name": "acme", "default_permissions": defaults})
+    assert [item[0] for item in kinds(result)] == ["update", "delete"]
+
+
+def test_of_default_permissions_that_are_there_twice_the_first_counts_and_purge_removes_the_rest(site: Site) -> None:
+    site.run(ACME)
+    body = {"role": "admin", "delegate": {"kind": "team", "name": "developers"}}
+    site.post("/api/v1/organization/acme/prototypes", body)
+    wanted = {"name": "acme", "default_permissions": ACME["default_permissions"]}
+    assert site.run(wanted)["changes"] == []
+    result = check_and_run(site, wanted, purge=["default_permissions"])
+    assert kinds(result) == [("delete", "DefaultPermission", "team developers")]
+
+
+def test_purge_takes_away_what_is_not_in_the_document_and_only_that(site: Site) -> None:
+    site.run(ACME, {"name": "other", "robots": [{"name": "kept"}]})
+    small: dict[str, Any] = {"name": "acme", "teams": [], "robots": [{"name": "ci"}], "repositories": [{"name": "web"}]}
+    result = check_and_run(site, {**small, "purge": EVERYTHING}, purge_repositories=True)
+    assert sorted(kinds(result)) == [
+        ("delete", "Repository", "team/api"),
+        ("delete", "Robot", "pull"),
+        ("delete", "Team", "developers"),
+    ]
+    assert [item["robots"] for item in site.export()["organizations"]] == [
+        [{"name": "ci", "description": "builds"}],
+        [{"name": "kept", "description": ""}],
+    ]
+
+
+def test_purged_permissions_of_a_new_repository_are_exactly_those_of_the_document(site: Site) -> None:
+    web = {"name": "web", "permissions": [{"user": "alice", "role": "read"}]}
+    result = check_and_run(site, {"name": "acme", "repositories": [web]}, purge=["permissions"])
+    assert kinds(result)[-1] == ("delete", "RepositoryPermission", "web: user quayadmin")
+    (found,) = site.export()["organizations"][0]["repositories"]
+    assert found["permissions"] == [{"user": "alice", "role": "read"}]
+
+
+def test_an_absent_organization_goes_with_all_that_is_in_it(site: Site) -> None:
+    site.run(ACME)
+    result = check_and_run(site, {"name": "acme", "state": "absent"})
+    assert kinds(result) == [("delete", "Organization", "acme")]
+    assert site.export() == {"organizations": []}
+
+
+def test_items_that_shall_be_absent_go(site: Site) -> None:
+    site.run(ACME)
+    gone: dict[str, Any] = {
+        "name": "acme",
+        "teams": [{"name": "developers", "state": "absent"}],
+        "robots": [{"name": "pull", "state": "absent"}],
+        "repositories": [{"name": "web", "state": "absent"}, {"name": "nosuch", "state": "absent"}],
+    }
+    assert [item[0] for item in kinds(check_and_run(site, gone))] == ["delete"] * 3
+
+
+def test_a_token_is_enough(site: Site) -> None:
+    site.options = {"quay_host": site.running.url, "quay_token": site.bearer}
+    check_and_run(site, ACME, purge=EVERYTHING)
+
+
+def test_another_run_is_read_in_a_few_requests(site: Site) -> None:
+    repositories = [
+        {
+            "name": f"r{number}",
+            "permissions": [{"team": "developers", "role": "read"}, {"robot": "ci", "role": "write"}],
+        }
+        for number in range(120)
+    ]
+    wanted = {**ACME, "repositories": repositories}
+    site.run(wanted, purge=EVERYTHING)
+    count = len(site.running.quay.requests)
+    assert site.run(wanted, purge=EVERYTHING)["changes"] == []
+    made = site.running.quay.requests[count:]
+    sign_in, second_page, team, robot = 2, 1, 1, 1
+    assert len(made) == sign_in + READS + second_page + team + robot, made
+
+
+# Tokens of robots
+
+
+def robot(file: Path, **more: Any) -> dict[str, Any]:
+    return {"name": "acme", "robots": [{"name": "ci", "store": {"file": str(file)}, **more}]}
+
+
+def token(site: Site) -> str:
+    return str(site.call("GET", "/api/v1/organization/acme/robots/ci")["token"])
+
+
+def test_a_new_robots_token_is_stored_in_the_same_call_and_shown_nowhere(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "ci.json"
+    result = check_and_run(site, robot(file))
+    assert kinds(result)[1:] == [("create", "Robot", "ci"), ("create", "File", str(file))]
+    kept = json.loads(file.read_text())
+    assert (kept["username"], kept["password"], kept["host"]) == ("acme+ci", token(site), site.running.host)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert kept["password"] not in json.dumps(result)
+
+
+def test_a_token_that_is_not_stored_any_more_is_stored_again(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "ci.json"
+    site.run(robot(file))
+    before = token(site)
+    site.post("/api/v1/organization/acme/robots/ci/regenerate", {})
+    assert before != token(site)
+    assert kinds(check_and_run(site, robot(file))) == [("update", "File", str(file))]
+    assert json.loads(file.read_text())["password"] == token(site)
+    file.unlink()
+    assert kinds(check_and_run(site, robot(file))) == [("create", "File", str(file))]
+
+
+def test_an_old_token_is_replaced(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "ci.json"
+    site.run(robot(file, rotate={"after": "30d"}))
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "token_issued": "2020-01-01T00:00:00Z"}))
+    result = check_and_run(site, robot(file, rotate={"after": "30d"}))
+    assert kinds(result) == [("update", "RobotToken", "ci"), ("update", "File", str(file))]
+    now = json.loads(file.read_text())
+    assert now["password"] == token(site) != kept["password"]
+
+
+@pytest.mark.parametrize("writes", range(1, 17))
+def test_a_run_that_is_killed_is_finished_by_the_next_one(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    file = tmp_path / "ci.json"
+    wanted = {**ACME, "robots": [robot(file)["robots"][0], *ACME["robots"][1:]]}
+    original, left = calls.write, [writes]
+
+    def write(quay: Any, change: Any) -> Any:
+        if left[0] <= 0:
+            raise Killed
+        left[0] -= 1
+        return original(quay, change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calls, "write", write)
+        patch.setattr(calls, "WORKERS", 1)
+        if writes < 14:
+            with pytest.raises(Killed):
+                site.run(wanted)
+        else:
+            site.run(wanted)
+    site.run(wanted)
+    assert site.run(wanted)["changes"] == []
+    assert json.loads(file.read_text())["password"] == token(site)
+
+
+# What is refused, before anything is written
+
+
+def acme(**parts: Any) -> dict[str, Any]:
+    return {"name": "acme", **parts}
+
+
+@pytest.mark.parametrize(
+    ("organization", "says"),
+    [
+        ({"name": "Acme"}, "organizations[Acme]"),
+        ({"name": "a"}, "2 to 255 lower case"),
+        (acme(email="nope"), "organizations[acme].email: 'nope' is not an e-mail address."),
+        (acme(time_machine="soon"), "organizations[acme].time_machine: 'soon' is not a time."),
+        (acme(state="absent", teams=[{"name": "devs"}]), "it shall be absent, and has teams"),
+        (acme(teams=[{"name": "Devs"}]), "organizations[acme].teams[Devs]: Quay does not take the name"),
+        (acme(teams=[{"name": "devs"}, {"name": "devs"}]), "teams: team devs is listed twice."),
+        (acme(teams=[{"name": "owners", "role": "member"}]), "Quay keeps the team owners"),
+        (acme(teams=[{"name": "owners", "state": "absent"}]), "Quay keeps the team owners"),
+        (acme(teams=[{"name": "devs", "members": [{}]}]), "give exactly one of user or robot."),
+        (
+            acme(teams=[{"name": "devs", "members": [{"user": "alice", "robot": "ci"}]}]),
+            "exactly one of user or robot, not user and robot.",
+        ),
+        (
+            acme(teams=[{"name": "devs", "members": [{"robot": "ci"}]}]),
+            "teams[devs].members: organization acme has no robot ci. Add it to robots",
+        ),
+        (acme(teams=[{"name": "devs", "members": [{"user": "nobody"}]}]), "members: Quay has no user nobody."),
+        (acme(robots=[{"name": "acme+ci"}]), "Give the robot's name without the organization."),
+        (acme(robots=[{"name": "ci", "description": "x" * 256}]), "at most 255 characters"),
+        (acme(robots=[{"name": "ci", "store": {}}]), "store: give secret, file or both."),
+        (acme(robots=[{"name": "ci", "rotate": {"after": "30d"}}]), "rotate: give store, too"),
+        (acme(robots=[{"name": "ci", "store": {"file": "/tmp/x"}, "rotate": {"after": "0d"}}]), "must be more than 0"),
+        (acme(robots=[{"name": name, "store": {"file": "/tmp/x"}} for name in ("ci", "cd")]), "/tmp/x is listed twice"),
+        (acme(repositories=[{"name": "Web"}]), "repositories[Web]: Quay does not take the name 'Web'"),
+        (acme(repositories=[{"name": "web/mirror"}]), "a part of repository 'web'"),
+        (acme(repositories=[{"name": "web", "permissions": [{"user": "bob"}]}]), "permissions[user bob]: give a role."),
+        (
+            acme(repositories=[{"name": "web", "permissions": [{"user": "nobody", "role": "read"}]}]),
+            "repositories[web].permissions: Quay has no user nobody. Create the user first",
+        ),
+        (
+            acme(repositories=[{"name": "web", "permissions": [{"team": "devs", "role": "read"}]}]),
+            "organization acme has no team devs. Add it to teams",
+        ),
+        (acme(default_permissions=[{"user": "bob"}]), "default_permissions[user bob]: give a role."),
+        (
+            acme(default_permissions=[{"user": "bob", "role": "read"}, {"user": "bob", "role": "write"}]),
+            "default_permissions: user bob is listed twice.",
+        ),
+        (acme(reposotories=[]), "reposotories"),
+        (acme(purge=["repos"]), "repos"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(site: Site, organization: dict[str, Any], says: str) -> None:
+    before = len(site.writes())
+    result = site.run(organization)
+    assert result.get("failed") and says in result["msg"], result["msg"]
+    assert len(site.writes()) == before
+
+
+def test_a_robot_with_another_description_is_a_warning(site: Site) -> None:
+    site.run(ACME)
+    result = site.run(acme(robots=[{"name": "ci", "description": "other"}]))
+    assert result["changes"] == []
+    assert "cannot change it" in result["warnings"][0]
+
+
+def test_a_quay_that_only_reads(site: Site) -> None:
+    site.running.quay.config["REGISTRY_STATE"] = "readonly"
+    site.options = {"quay_host": site.running.url, "quay_token": site.bearer}
+    assert "REGISTRY_STATE: normal" in site.run(ACME)["msg"]
+
+
+def test_a_quay_that_throttles_is_asked_again(site: Site) -> None:
+    site.running.quay.too_many = 2
+    assert site.run(ACME)["changed"]
+
+
+def test_parts_of_a_document_are_put_together_and_contradictions_named(site: Site) -> None:
+    parts = [
+        acme(email="one@example.com"),
+        acme(robots=[{"name": "ci"}]),
+        acme(robots=[{"name": "cd"}], time_machine="1w"),
+    ]
+    result = check_and_run(site, *parts)
+    assert [item[2] for item in kinds(result)] == ["acme", "ci", "cd"]
+    result = site.run(acme(email="one@example.com"), acme(email="two@example.com"))
+    assert "organizations[acme].email: one part of the document says one@example.com, another" in result["msg"]
+    result = site.run(acme(robots=[{"name": "ci"}]), acme(robots=[{"name": "ci"}]))
+    assert result["msg"] == "organizations[acme].robots: robot ci is listed twice."
