@@ -9,7 +9,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-import requests
 import yaml
 from aws import aws
 from clusters import new_project
@@ -21,6 +20,7 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.images import tiny_image
 from world.pki import Authority
+from world.simulators.quay.database import hashed
 from world.world import World
 
 TARGETS = sorted(folder.name for folder in (ROOT / "tests/integration/targets").iterdir())
@@ -64,13 +64,12 @@ def quay(world: World, request: pytest.FixtureRequest) -> Iterator[dict[str, str
     if "quay_first" not in about and "quay_content" not in about:
         yield {}
         return
-    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
+    with new_project(world) as namespace, quay_in(world, namespace) as (host, quay):
         variables = {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
         if "quay_content" in about:
-            body = {"username": SUPERUSER, "password": "content-Pa55word"}
-            url = f"https://{host}/api/v1/user/initialize"
-            assert requests.post(url, json=body, verify=str(world.ca_bundle)).ok
-            variables.update(quay_username=body["username"], quay_password=body["password"])
+            first = {"kind": "user", "name": SUPERUSER, "email": "quayadmin@example.com", "created": 0}
+            quay.database.insert("account", **first, password=hashed("content-Pa55word"))
+            variables.update(quay_username=SUPERUSER, quay_password="content-Pa55word")
         yield variables
 
 
