@@ -30,7 +30,7 @@ _GROUPS = {"LDAP": "group_dn", "OIDC": "group_name", "Keystone": "group_id"}
 def find_team(call: Call, organization: Row, name: str) -> Row | None:
     """A team of the organization."""
     text = "SELECT * FROM team WHERE organization = ? AND name = ?"
-    return call.database.one(text, organization["id"], name)
+    return call.database.one(text, organization.get("id"), name)
 
 
 def _team(call: Call) -> Row:
