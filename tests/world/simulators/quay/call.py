@@ -26,7 +26,14 @@ SCOPES = {
     "org:admin": "Administer Organization",
     "super:user": "Super User Access",
 }
-_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list}
+_TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+}
 
 
 @dataclass
@@ -111,7 +118,7 @@ class Call:
 
     # What it says
 
-    def list(self) -> list[Row]:
+    def objects(self) -> list[Row]:
         """A body that is a list of objects."""
         content = self._content()
         if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):

@@ -11,7 +11,8 @@ from . import answers
 from .call import Call, Routes
 from .database import Row, avatar
 from .pages import paged
-from .users import quota_report, why_not_name
+from .quotas import shown as quota_shown
+from .users import why_not_name
 
 routes = Routes()
 _EXPIRATIONS = (0, 86400, 604800, 1209600, 2419200)  # TAG_EXPIRATION_OPTIONS: 0s 1d 1w 2w 4w
@@ -51,7 +52,7 @@ def _view(call: Call, item: Row) -> Row:
         shown["ordered_teams"] = [team["name"] for team in teams]
     if administers:
         shown.update(invoice_email=False, invoice_email_address=None, tag_expiration_s=item["tag_expiration_s"],
-                     is_free_account=True, quotas=[], quota_report=quota_report())  # fmt: skip
+                     is_free_account=True, **quota_shown(call, item))  # fmt: skip
     return shown
 
 
@@ -117,12 +118,28 @@ def delete(call: Call) -> web.Response:
 def all_organizations(call: Call) -> web.Response:
     call.allow(call.superuser)
     rows = call.database.all("SELECT * FROM account WHERE kind = 'organization' ORDER BY id")
-    items = [
-        {"name": row["name"], "email": row["email"], "avatar": avatar(row["name"], "org", row["email"]), "quotas": [],
-         "quota_report": quota_report()}
-        for row in rows
-    ]  # fmt: skip
+    items = [_superuser_view(call, row) for row in rows]
     return answers.answer(paged(call, "organizations", items))
+
+
+def _superuser_view(call: Call, row: Row) -> Row:
+    return {"name": row["name"], "email": row["email"], "avatar": avatar(row["name"], "org", row["email"]),
+            **quota_shown(call, row)}  # fmt: skip
+
+
+@routes("PUT", "/api/v1/superuser/organizations/{name}", "changeOrganization")
+def change_any(call: Call) -> web.Response:
+    call.allow(call.superuser)
+    item = call.database.account(call.parameters["name"], "organization")
+    new = call.json({"name": "string"}).get("name")
+    if item is None or (new and call.database.account(new)):
+        raise answers.crash()
+    if new:
+        for robot in call.database.all("SELECT * FROM account WHERE name LIKE ?", f"{item['name']}+%"):
+            short = robot["name"].partition("+")[2]
+            call.database.update("account", "id", robot["id"], name=f"{new}+{short}")
+        call.database.update("account", "id", item["id"], name=new)
+    return answers.answer(_superuser_view(call, {**item, "name": new or item["name"]}))
 
 
 @routes("DELETE", "/api/v1/superuser/organizations/{name}", "deleteOrganization")

@@ -68,7 +68,7 @@ def list_robots(call: Call) -> web.Response:
     for row in rows:
         item = _view(row)
         del item["unstructured_metadata"]
-        if not own or not call.flag("token", True):
+        if not (own or call.full_access) or not call.flag("token", True):
             del item["token"]
         if call.flag("permissions"):
             item.update(teams=_teams(call, row), repositories=[found["name"] for found in _permissions(call, row)])
@@ -80,7 +80,7 @@ def list_robots(call: Call) -> web.Response:
 
 def _teams(call: Call, robot: Row) -> list[Row]:
     rows = call.database.all(
-        "SELECT team.name FROM team_member JOIN team ON team.id = team_member.team WHERE team_member.account = ?"
+        "SELECT team.name FROM team JOIN team_member ON team_member.team = team.id WHERE team_member.account = ?"
         " ORDER BY team.id", robot["id"],
     )  # fmt: skip
     return [{"name": row["name"], "avatar": avatar(row["name"], "team")} for row in rows]
@@ -127,7 +127,11 @@ def create_robot(call: Call) -> web.Response:
 
 
 def delete_robot(call: Call) -> web.Response:
-    call.database.delete("account", "id", _robot(call)["id"])
+    robot = _robot(call)
+    for table in ("mirror", "organization_mirror"):
+        if call.database.one(f"SELECT robot FROM {table} WHERE robot = ?", robot["id"]):
+            raise call.invalid("Robot is being used by a mirror")
+    call.database.delete("account", "id", robot["id"])
     return answers.answer(None, 204)
 
 
@@ -147,6 +151,27 @@ def permissions(call: Call) -> web.Response:
     return answers.answer({"permissions": found})
 
 
+def federation(call: Call) -> web.Response:
+    return answers.answer(json.loads(_robot(call)["federation"]))
+
+
+def set_federation(call: Call) -> web.Response:
+    robot, trusted = _robot(call), call.objects()
+    for item in trusted:
+        for name in ("issuer", "subject"):
+            if name not in item:
+                raise call.invalid_schema(f"{name!r} is a required property", "required")
+        if not item["issuer"].startswith(("http://", "https://")):
+            raise call.invalid("Issuer must be a URL (http:// or https://)")
+    call.database.update("account", "id", robot["id"], federation=json.dumps(trusted))
+    return answers.answer(trusted)
+
+
+def delete_federation(call: Call) -> web.Response:
+    call.database.update("account", "id", _robot(call)["id"], federation="[]")
+    return answers.answer(None, 204)
+
+
 for _path, _who in (("/api/v1/organization/{orgname}/robots", "Org"), ("/api/v1/user/robots", "User")):
     routes("GET", _path, f"get{_who}Robots")(list_robots)
     routes("GET", f"{_path}/{{robot_shortname}}", f"get{_who}Robot")(get_robot)
@@ -154,3 +179,6 @@ for _path, _who in (("/api/v1/organization/{orgname}/robots", "Org"), ("/api/v1/
     routes("DELETE", f"{_path}/{{robot_shortname}}", f"delete{_who}Robot")(delete_robot)
     routes("POST", f"{_path}/{{robot_shortname}}/regenerate", f"regenerate{_who}RobotToken")(regenerate)
     routes("GET", f"{_path}/{{robot_shortname}}/permissions", f"get{_who}RobotPermissions")(permissions)
+    routes("GET", f"{_path}/{{robot_shortname}}/federation", f"get{_who}RobotFederation")(federation)
+    routes("POST", f"{_path}/{{robot_shortname}}/federation", f"create{_who}RobotFederation")(set_federation)
+    routes("DELETE", f"{_path}/{{robot_shortname}}/federation", f"delete{_who}RobotFederation")(delete_federation)

@@ -30,7 +30,7 @@ _GROUPS = {"LDAP": "group_dn", "OIDC": "group_name", "Keystone": "group_id"}
 def find_team(call: Call, organization: Row, name: str) -> Row | None:
     """A team of the organization."""
     text = "SELECT * FROM team WHERE organization = ? AND name = ?"
-    return call.database.one(text, organization["id"], name)
+    return call.database.one(text, organization.get("id"), name)
 
 
 def _team(call: Call) -> Row:
@@ -300,3 +300,21 @@ def remove_from_organization(call: Call) -> web.Response:
         for row in rows:
             call.database.delete(table, "rowid", row["id"])
     return answers.answer(None, 204)
+
+
+@routes("GET", "/api/v1/organization/{orgname}/collaborators", "getOrganizationCollaborators")
+def collaborators(call: Call) -> web.Response:
+    """Who has a permission of his own and is in no team: robots among them."""
+    organization = call.organization()
+    members = _organization_members(call, organization)
+    rows = call.database.all(
+        "SELECT account.name, account.kind, repository.name AS repository FROM permission"
+        " JOIN repository ON repository.id = permission.repository JOIN account ON account.id = permission.account"
+        " WHERE repository.namespace = ? ORDER BY account.id, repository.id", organization["id"],
+    )  # fmt: skip
+    found: dict[str, Row] = {}
+    for row in rows:
+        if row["name"] not in members:
+            new = {"kind": "user", "name": row["name"], "avatar": avatar(row["name"], "user"), "repositories": []}
+            found.setdefault(row["name"], new)["repositories"].append(row["repository"])
+    return answers.answer({"collaborators": list(found.values())})
