@@ -149,7 +149,7 @@ def run_info(argument_spec: Mapping[str, Any]) -> None:
     try:
         with connect(module.params) as quay:
             wanted = module.params["organizations"]
-            content = export(quay, names(quay) if wanted is None else wanted)
+            content = export(quay, names(quay) if wanted is None else wanted, module.params["users"])
     except RegistryError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(changed=False, content=content)

@@ -10,10 +10,12 @@ module: quay_content
 short_description: Make a Quay like a document of organizations, teams, robots, repositories and permissions
 version_added: 0.1.0
 description:
-  - Makes organizations, their teams and who is in them, robots and their tokens, repositories, permissions and default permissions as
-    one document says. What the document does not speak of is neither read nor changed.
+  - Makes users, organizations, their teams and who is in them, robots and their tokens, repositories, permissions, default permissions,
+    quotas, policies, proxy caches, OAuth applications, notifications and messages as one document says.
+  - What the document does not speak of is neither read nor changed.
   - Each organization costs a handful of requests, however many repositories it has. Roles in repositories are read with one request
     for each team and robot that has any, or for each repository where those are fewer.
+  - A feature that Quay lacks is an error only where the document asks for it.
   - Names, references to teams, robots and users, and contradictions are refused before anything is written.
 author: quayside.registry contributors (@quayside)
 extends_documentation_fragment:
@@ -21,6 +23,10 @@ extends_documentation_fragment:
   - quayside.registry.cluster
   - quayside.registry.quay
   - quayside.registry.attributes
+attributes:
+  idempotent:
+    support: partial
+    details: A password with O(users[].update_password=always) is set by every run.
 notes:
   - The options of the connection to a cluster matter only where a robot's token is stored in a Secret.
   - Quay's API cannot change the description of a robot. Another one than the robot was made with is a warning.
@@ -155,6 +161,96 @@ options:
             description: Whether it takes pushes (V(normal)), nothing (V(read_only)), or only what it mirrors (V(mirror)).
             type: str
             choices: [normal, read_only, mirror]
+          notifications:
+            description: What the repository tells others about. These notifications and no others.
+            type: list
+            elements: dict
+            suboptions:
+              title:
+                description: Its title.
+                type: str
+                default: ""
+              event:
+                description: What is told.
+                type: str
+                choices:
+                  - repo_push
+                  - build_queued
+                  - build_start
+                  - build_success
+                  - build_cancelled
+                  - build_failure
+                  - vulnerability_found
+                  - repo_mirror_sync_started
+                  - repo_mirror_sync_success
+                  - repo_mirror_sync_failed
+                  - repo_image_expiry
+                required: true
+              method:
+                description: How it is told.
+                type: str
+                choices: [webhook, slack, email, quay_notification]
+                required: true
+              url:
+                description: Where to, for V(webhook) and V(slack).
+                type: str
+              template:
+                description: The body of a V(webhook).
+                type: str
+              email:
+                description: Where to, for V(email).
+                type: str
+              target:
+                description: Whom to tell, for V(quay_notification).
+                type: dict
+                suboptions:
+                  kind:
+                    description: What it is.
+                    type: str
+                    choices: [user, team, org]
+                    required: true
+                  name:
+                    description: Its name.
+                    type: str
+                    required: true
+              event_config:
+                description: Settings of the event, as Quay's API has them.
+                type: dict
+                default: {}
+          auto_prune:
+            description: Which tags Quay deletes by itself. These policies and no others.
+            type: list
+            elements: dict
+            suboptions:
+              method:
+                description: Whether all but the newest tags go, or those that are too old.
+                type: str
+                choices: [number_of_tags, creation_date]
+                required: true
+              value:
+                description: How many tags stay, such as V(10), or for how long, such as V(7d).
+                type: str
+                required: true
+              tag_pattern:
+                description: A regular expression. Only tags that match it are meant.
+                type: str
+              tag_pattern_matches:
+                description: Whether tags that match are meant, or those that do not.
+                type: bool
+                default: true
+          immutability:
+            description: Which tags cannot be changed. These policies and no others. Quay 3.18 and newer.
+            type: list
+            elements: dict
+            suboptions:
+              tag_pattern:
+                description: A regular expression.
+                type: str
+                required: true
+              tag_pattern_matches:
+                description: Whether tags that match are meant, or those that do not.
+                type: bool
+                default: true
           permissions:
             description: Who may do what with it.
             type: list
@@ -204,11 +300,167 @@ options:
             type: str
             choices: [present, absent]
             default: present
+      quota:
+        description: How much its repositories may take. Needs a superuser.
+        type: dict
+        suboptions:
+          state:
+            description: Whether there is a quota.
+            type: str
+            choices: [present, absent]
+            default: present
+          size:
+            description: The size, such as V(500GiB). Required unless it shall be absent.
+            type: str
+          limits:
+            description: What happens when some of it is used up. These limits and no others.
+            type: list
+            elements: dict
+            suboptions:
+              type:
+                description: Whether owners are warned, or pushes refused.
+                type: str
+                choices: [warning, reject]
+                required: true
+              percent:
+                description: From which part of the size on.
+                type: int
+                required: true
+      auto_prune:
+        description: Which tags Quay deletes by itself. These policies and no others.
+        type: list
+        elements: dict
+        suboptions:
+          method:
+            description: Whether all but the newest tags go, or those that are too old.
+            type: str
+            choices: [number_of_tags, creation_date]
+            required: true
+          value:
+            description: How many tags stay, such as V(10), or for how long, such as V(7d).
+            type: str
+            required: true
+          tag_pattern:
+            description: A regular expression. Only tags that match it are meant.
+            type: str
+          tag_pattern_matches:
+            description: Whether tags that match are meant, or those that do not.
+            type: bool
+            default: true
+      immutability:
+        description: Which tags cannot be changed. These policies and no others. Quay 3.18 and newer.
+        type: list
+        elements: dict
+        suboptions:
+          tag_pattern:
+            description: A regular expression.
+            type: str
+            required: true
+          tag_pattern_matches:
+            description: Whether tags that match are meant, or those that do not.
+            type: bool
+            default: true
+      proxy_cache:
+        description: Another registry that the organization is a cache of.
+        type: dict
+        suboptions:
+          state:
+            description: Whether it is one.
+            type: str
+            choices: [present, absent]
+            default: present
+          upstream:
+            description: The other registry's host, or with a slash a namespace of it. Required unless it shall be absent.
+            type: str
+          insecure:
+            description: Whether the other registry has no TLS that can be verified.
+            type: bool
+            default: false
+          expires_in:
+            description: How long a tag is taken for current.
+            type: str
+            default: 1d
+          username:
+            description: User at the other registry. Quay does not tell it, so it is set only when something else differs.
+            type: str
+          password:
+            description: That user's password.
+            type: str
+      applications:
+        description: Its OAuth applications.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: Its name.
+            type: str
+            required: true
+          state:
+            description: Whether the application with its tokens shall be there.
+            type: str
+            choices: [present, absent]
+            default: present
+          description:
+            description: Its description.
+            type: str
+          redirect_uri:
+            description: Where Quay sends a user who has authorized it.
+            type: str
+          application_uri:
+            description: Its home.
+            type: str
       purge:
         description: As O(purge), for this organization instead of that.
         type: list
         elements: str
         choices: [teams, members, robots, repositories, permissions, default_permissions]
+  users:
+    description: Users that Quay keeps itself. Needs a superuser.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The user's name.
+        type: str
+        required: true
+      state:
+        description: Whether the user shall be there. Quay lets nobody delete a superuser.
+        type: str
+        choices: [present, absent]
+        default: present
+      email:
+        description: The user's e-mail address.
+        type: str
+      enabled:
+        description: Whether the user may sign in.
+        type: bool
+      password:
+        description: The user's password. Without it a new user has one that nobody knows.
+        type: str
+      update_password:
+        description: Whether the password is set only when the user is made, or V(always), which every run counts as a change.
+        type: str
+        choices: [on_create, always]
+        default: on_create
+  messages:
+    description: What Quay's web interface shows to everybody. These messages and no others. Needs a superuser.
+    type: list
+    elements: dict
+    suboptions:
+      content:
+        description: The text.
+        type: str
+        required: true
+      severity:
+        description: How it looks.
+        type: str
+        choices: [info, warning, error]
+        default: info
+      media_type:
+        description: How the text is written.
+        type: str
+        choices: [text/plain, text/markdown]
+        default: text/markdown
   purge:
     description:
       - Lists of which nothing else than the document's items shall be there. A list that the document does not give stays as it is.
@@ -249,12 +501,21 @@ EXAMPLES = r"""
             store:
               secret: {name: quay-acme-ci, namespace: default}
             rotate: {after: 30d}
+        quota:
+          size: 500GiB
+          limits:
+            - {type: warning, percent: 80}
+            - {type: reject, percent: 100}
+        auto_prune:
+          - {method: creation_date, value: 30d, tag_pattern: "^pr-"}
         repositories:
           - name: web
             visibility: public
             permissions:
               - {team: developers, role: write}
               - {robot: ci, role: write}
+            notifications:
+              - {event: repo_push, method: webhook, url: "https://hooks.example.com/quay"}
         default_permissions:
           - {team: developers, role: read}
 

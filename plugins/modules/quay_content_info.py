@@ -10,9 +10,10 @@ module: quay_content_info
 short_description: What is in a Quay, as the document that quay_content takes
 version_added: 0.1.0
 description:
-  - Reads organizations, their teams, robots, repositories, permissions and default permissions.
+  - Reads organizations and all that is in them, and on request users and messages. Parts that this Quay has no feature for are left out.
   - M(quayside.registry.quay_content) with the result changes nothing at the same Quay, and makes another one alike.
-  - Tokens of robots are not in it. Another Quay makes new ones.
+  - Tokens of robots, passwords of users and the credentials of proxy caches are not in it. Another Quay makes new tokens and passwords.
+  - URLs of notifications are in it, which may be secrets.
 author: quayside.registry contributors (@quayside)
 extends_documentation_fragment:
   - quayside.registry.quay
@@ -22,6 +23,10 @@ options:
     description: Names of organizations. By default all that a superuser sees, or that anybody else belongs to.
     type: list
     elements: str
+  users:
+    description: Whether users and messages are in it, too. Only a superuser sees them.
+    type: bool
+    default: false
 seealso:
   - module: quayside.registry.quay_content
 """
@@ -33,12 +38,13 @@ EXAMPLES = r"""
     quay_ca_cert: "{{ quay_ca_cert }}"
     quay_username: "{{ quay_username }}"
     quay_password: "{{ quay_password }}"
+    users: true
   register: export
 """
 
 RETURN = r"""
 content:
-  description: The options O(quayside.registry.quay_content#module:organizations) of M(quayside.registry.quay_content).
+  description: The options C(organizations), and with O(users) also C(users) and C(messages), of M(quayside.registry.quay_content).
   returned: success
   type: dict
   sample:
@@ -66,7 +72,11 @@ content:
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import CONNECTION
 from ansible_collections.quayside.registry.plugins.module_utils.quay_content import run_info
 
-ARGUMENT_SPEC = {**CONNECTION, "organizations": {"type": "list", "elements": "str"}}
+ARGUMENT_SPEC = {
+    **CONNECTION,
+    "organizations": {"type": "list", "elements": "str"},
+    "users": {"type": "bool", "default": False},
+}
 
 
 def main() -> None:

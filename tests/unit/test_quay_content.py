@@ -291,6 +291,159 @@ def test_another_run_is_read_in_a_few_requests(site: Site) -> None:
     assert len(made) == sign_in + READS + second_page + team + robot, made
 
 
+# The parts with requests of their own
+
+FULL: dict[str, Any] = {
+    "name": "acme",
+    "quota": {"size": "20GiB", "limits": [{"type": "reject", "percent": 100}, {"type": "warning", "percent": 80}]},
+    "auto_prune": [
+        {"method": "number_of_tags", "value": "10"},
+        {"method": "creation_date", "value": "7d", "tag_pattern": "^v.*", "tag_pattern_matches": False},
+    ],
+    "immutability": [{"tag_pattern": "^v1"}],
+    "applications": [{"name": "terraform", "description": "tf"}],
+    "repositories": [
+        {
+            "name": "web",
+            "auto_prune": [{"method": "number_of_tags", "value": "3"}],
+            "notifications": [
+                {
+                    "event": "repo_push",
+                    "method": "webhook",
+                    "title": "hook",
+                    "url": "https://hooks.example.com/T0KEN",
+                }
+            ],
+        }
+    ],
+}
+
+
+def test_the_other_parts_are_made_and_kept(site: Site, tmp_path: Path) -> None:
+    result = check_and_run(site, FULL)
+    assert [item["kind"] for item in result["changes"]] == [
+        "Organization",
+        "Quota",
+        "AutoPrunePolicy",
+        "AutoPrunePolicy",
+        "ImmutabilityPolicy",
+        "OAuthApplication",
+        "Repository",
+        "RepositoryNotification",
+        "AutoPrunePolicy",
+    ]
+    assert "T0KEN" not in json.dumps(result)
+    document = site.export(users=True)
+    (found,) = document["organizations"]
+    assert {key: found[key] for key in ("quota", "immutability")} == {
+        "quota": FULL["quota"],
+        "immutability": [{"tag_pattern": "^v1", "tag_pattern_matches": True}],
+    }
+    assert [item["name"] for item in document["users"]] == ["alice", "bob", "quayadmin"]
+    again = run_module("quay_content", **site.options, **document)
+    assert again["changes"] == []
+    with RunningQuay(tmp_path / "other") as running:
+        other = Site(running)
+        run_module("quay_content", **other.options, **document)
+        assert other.export(users=True) == document
+
+
+def test_the_other_parts_change(site: Site) -> None:
+    site.run(FULL)
+    changed = {
+        **FULL,
+        "quota": {"size": "1TiB", "limits": [{"type": "reject", "percent": 90}]},
+        "auto_prune": FULL["auto_prune"][:1],
+        "immutability": [],
+        "applications": [{"name": "terraform", "redirect_uri": "https://example.com/cb"}],
+        "repositories": [{"name": "web", "auto_prune": [], "notifications": []}],
+    }
+    result = check_and_run(site, changed)
+    assert [(item[0], item[1]) for item in kinds(result)] == [
+        ("update", "Quota"),
+        ("update", "OAuthApplication"),
+        ("delete", "RepositoryNotification"),
+        ("delete", "AutoPrunePolicy"),
+        ("delete", "AutoPrunePolicy"),
+        ("delete", "ImmutabilityPolicy"),
+    ]
+    (found,) = site.export()["organizations"]
+    assert found["applications"][0]["description"] == "tf"
+    gone = {"name": "acme", "quota": {"state": "absent"}, "applications": [{"name": "terraform", "state": "absent"}]}
+    assert [item[0] for item in kinds(check_and_run(site, gone))] == ["delete", "delete"]
+
+
+def test_a_proxy_cache_is_made_anew_where_it_differs(site: Site) -> None:
+    cache = {"upstream": "docker.io", "username": "ann", "password": "s3cret-upstream"}
+    site.running.quay.config["SSRF_ALLOWED_HOSTS"] = ["docker.io", "quay.io"]
+    result = check_and_run(site, {"name": "hub", "proxy_cache": cache})
+    assert kinds(result)[1] == ("create", "ProxyCache", "hub")
+    assert "s3cret" not in json.dumps(result)
+    other = {**cache, "upstream": "quay.io", "expires_in": "12h"}
+    assert kinds(check_and_run(site, {"name": "hub", "proxy_cache": other})) == [("update", "ProxyCache", "hub")]
+    gone = {"name": "hub", "proxy_cache": {"state": "absent"}}
+    assert kinds(check_and_run(site, gone)) == [("delete", "ProxyCache", "hub")]
+
+
+def test_of_two_that_are_the_same_one_is_enough(site: Site) -> None:
+    site.run(FULL)
+    body = {"event": "repo_push", "method": "webhook", "config": {"url": "https://hooks.example.com/T0KEN"}}
+    path = "/api/v1/repository/acme/web/notification/"
+    site.post(path, {**body, "eventConfig": {}, "title": "hook"})
+    assert kinds(check_and_run(site, FULL)) == [("delete", "RepositoryNotification", "web: repo_push by webhook")]
+
+
+def test_users_come_change_and_go(site: Site) -> None:
+    carol = {"name": "carol", "email": "carol@example.com", "password": "carol-Pa55word", "enabled": False}
+    result = check_and_run(
+        site, {"name": "acme", "teams": [{"name": "devs", "members": [{"user": "carol"}]}]}, users=[carol]
+    )
+    assert kinds(result)[0] == ("create", "User", "carol")
+    assert "carol-Pa55word" not in json.dumps(result)
+    assert kinds(check_and_run(site, users=[{"name": "carol", "enabled": True}])) == [("update", "User", "carol")]
+    always = {"name": "carol", "password": "another-Pa55word", "update_password": "always"}
+    assert site.run(users=[always])["changed"]
+    signed_in = {**site.options, "quay_username": "carol", "quay_password": "another-Pa55word"}
+    assert run_module("quay_content", **signed_in, organizations=[])["changes"] == []
+    assert kinds(check_and_run(site, users=[{"name": "carol", "state": "absent"}])) == [("delete", "User", "carol")]
+
+
+def test_messages_are_those_of_the_document(site: Site) -> None:
+    one, two = {"content": "soon down"}, {"content": "up again", "severity": "warning"}
+    assert kinds(check_and_run(site, messages=[one])) == [("create", "Message", "soon down")]
+    result = check_and_run(site, messages=[two])
+    assert kinds(result) == [("create", "Message", "up again"), ("delete", "Message", "soon down")]
+
+
+@pytest.mark.parametrize(
+    ("feature", "part"),
+    [
+        ("FEATURE_QUOTA_MANAGEMENT", {"quota": {"size": "1GiB"}}),
+        ("FEATURE_PROXY_CACHE", {"proxy_cache": {"upstream": "docker.io"}}),
+        ("FEATURE_AUTO_PRUNE", {"auto_prune": [{"method": "creation_date", "value": "7d"}]}),
+    ],
+)
+def test_a_feature_that_quay_lacks_is_named_where_the_document_asks_for_it(
+    site: Site, feature: str, part: dict[str, Any]
+) -> None:
+    site.running.quay.config[feature] = False
+    site.run({"name": "acme"})
+    before = len(site.writes())
+    assert f"The feature is {feature}: turn it on" in site.run({"name": "acme", **part})["msg"]
+    assert len(site.writes()) == before
+    assert site.run(*site.export()["organizations"])["changes"] == []
+
+
+def test_a_purge_of_repositories_with_tags_is_refused(site: Site) -> None:
+    site.run(ACME)
+    site.running.quay.push("acme", "web", "latest")
+    empty = {"name": "acme", "repositories": [], "purge": ["repositories"]}
+    before = len(site.writes())
+    assert "these repositories have tags and are not in the document: acme/web." in site.run(empty)["msg"]
+    assert len(site.writes()) == before
+    assert len(check_and_run(site, empty, purge_repositories=True)["changes"]) == 2
+
+
 # Tokens of robots
 
 
@@ -402,7 +555,7 @@ def acme(**parts: Any) -> dict[str, Any]:
         (acme(repositories=[{"name": "web", "permissions": [{"user": "bob"}]}]), "permissions[user bob]: give a role."),
         (
             acme(repositories=[{"name": "web", "permissions": [{"user": "nobody", "role": "read"}]}]),
-            "repositories[web].permissions: Quay has no user nobody. Create the user first",
+            "repositories[web].permissions: Quay has no user nobody. Add it to users",
         ),
         (
             acme(repositories=[{"name": "web", "permissions": [{"team": "devs", "role": "read"}]}]),
@@ -412,6 +565,18 @@ def acme(**parts: Any) -> dict[str, Any]:
         (
             acme(default_permissions=[{"user": "bob", "role": "read"}, {"user": "bob", "role": "write"}]),
             "default_permissions: user bob is listed twice.",
+        ),
+        (acme(quota={"size": "much"}), "quota.size: 'much' is not a size."),
+        (acme(quota={}), "quota: give a size."),
+        (acme(quota={"size": "1GiB", "limits": [{"type": "reject", "percent": 101}]}), "percent must be from 1 to 100"),
+        (acme(auto_prune=[{"method": "number_of_tags", "value": "7d"}]), "'7d' does not go with number_of_tags"),
+        (acme(auto_prune=[{"method": "creation_date", "value": "7"}]), "which takes a time such as 7d."),
+        (acme(immutability=[{"tag_pattern": "["}]), "tag_pattern '[' is not a regular expression"),
+        (acme(proxy_cache={}), "proxy_cache: give upstream."),
+        (acme(proxy_cache={"upstream": "docker.io", "username": "ann"}), "give username and password, or neither."),
+        (
+            acme(repositories=[{"name": "web", "notifications": [{"event": "repo_push", "method": "slack"}]}]),
+            "a notification by slack takes url, and no other address.",
         ),
         (acme(reposotories=[]), "reposotories"),
         (acme(purge=["repos"]), "repos"),
@@ -454,3 +619,20 @@ def test_parts_of_a_document_are_put_together_and_contradictions_named(site: Sit
     assert "organizations[acme].email: one part of the document says one@example.com, another" in result["msg"]
     result = site.run(acme(robots=[{"name": "ci"}]), acme(robots=[{"name": "ci"}]))
     assert result["msg"] == "organizations[acme].robots: robot ci is listed twice."
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        ({"name": "Carol"}, "users[Carol]"),
+        ({"name": "carol", "email": "nope"}, "is not an e-mail address"),
+        ({"name": "carol", "password": "short"}, "too weak for Quay"),
+        ({"name": "carol", "update_password": "always"}, "there is no password"),
+        ({"name": "quayadmin", "enabled": False}, "Quay lets nobody change or delete a superuser"),
+        ({"name": "quayadmin", "state": "absent"}, "Quay lets nobody change or delete a superuser"),
+    ],
+)
+def test_users_that_cannot_be_are_refused(site: Site, user: dict[str, Any], says: str) -> None:
+    before = len(site.writes())
+    assert says in site.run(users=[user])["msg"]
+    assert len(site.writes()) == before

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -20,23 +20,42 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.client impo
 WORKERS = 8
 
 # The order of changes
-ORGANIZATION, TEAM_AND_ROBOT, REPOSITORY_AND_MEMBER, PERMISSION, DEFAULT, TAKE_AWAY, DELETE, DELETE_ORGANIZATION = (
-    range(8)
-)
+USER, ORGANIZATION, TEAM_AND_ROBOT, REPOSITORY_AND_MEMBER, PERMISSION, DEFAULT = range(6)
+TAKE_AWAY, DELETE, DELETE_ORGANIZATION = range(6, 9)
 
 #: Quay's words for what is there already, and for what is gone already (400 as well as 404; recorded).
-_EXISTS = re.compile(r"already exists|Existing robot|already a member|already been taken")
+_EXISTS = re.compile(r"already exists|Existing robot|already a member|already been taken|Existing policy")
 _GONE = re.compile(
     r"does not have permission for repo|Could not find robot|is not a team in org|does not belong to team|does not exist"
 )
 
 
+#: What Quay's config.yaml calls the features that it may lack.
+_FEATURES = {
+    "/quota": "FEATURE_QUOTA_MANAGEMENT",
+    "/proxycache": "FEATURE_PROXY_CACHE",
+    "/autoprunepolicy/": "FEATURE_AUTO_PRUNE",
+    "/immutabilitypolicy/": "FEATURE_IMMUTABLE_TAGS",
+    "/superuser/": "FEATURE_SUPER_USERS",
+}
+
+
+def lacks(error: MissingApi, path: str) -> MissingApi:
+    """The error, which names the feature."""
+    key = next((key for part, key in _FEATURES.items() if part in path), "")
+    if not key:
+        return error
+    return MissingApi(
+        f"{error} The feature is {key}: turn it on, or take what needs it out of the document.", error.status
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One request."""
+    """One request. Its path may depend on what requests before it have made."""
 
     method: str
-    path: str
+    path: str | Callable[[Quay], str]
     body: Any = None
 
 
@@ -57,10 +76,11 @@ def write(quay: Quay, change: Change) -> Any:
     """Carry out a change; the last answer. What is gone already is deleted; what somebody else has just made is a Conflict."""
     answer = None
     for call in change.request:
+        path = call.path if isinstance(call.path, str) else call.path(quay)
         try:
-            answer = quay.request(call.method, call.path, call.body, about=str(change))
-        except MissingApi:
-            raise
+            answer = quay.request(call.method, path, call.body, about=str(change))
+        except MissingApi as error:
+            raise lacks(error, path) from error
         except QuayError as error:
             if change.action == "delete" and (
                 error.status == 404 or (error.status == 400 and _GONE.search(error.text))
@@ -73,7 +93,10 @@ def write(quay: Quay, change: Change) -> Any:
 
 
 def read(quay: Quay, paths: Iterable[str], answers: dict[str, Any]) -> None:
-    """Ask for these, and add what they answer: None where there is no such thing. A list of repositories is read to its end."""
+    """Ask for these, and add what they answer: None where there is no such thing. A list of repositories is read to its end.
+
+    Raises RegistryError that names the feature where Quay lacks it.
+    """
 
     def ask(path: str) -> Any:
         about = f"read {path}"
@@ -81,8 +104,8 @@ def read(quay: Quay, paths: Iterable[str], answers: dict[str, Any]) -> None:
             if path.startswith("/api/v1/repository?"):
                 return {"repositories": quay.pages(path, "repositories", about)}
             return quay.request("GET", path, about=about)
-        except MissingApi:
-            raise
+        except MissingApi as error:
+            raise lacks(error, path) from error
         except QuayError as error:
             if error.status == 404:
                 return None

@@ -14,27 +14,38 @@ from ansible_collections.quayside.registry.plugins.module_utils.plan import Chan
 from ansible_collections.quayside.registry.plugins.module_utils.quay import (
     calls,
     default_permissions,
+    messages,
     organizations,
     repositories,
     robots,
     teams,
+    users,
 )
+from ansible_collections.quayside.registry.plugins.module_utils.quay.applications import Applications
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import organization_path
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import MissingApi, Quay, QuayError
 from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates import Delegate
 from ansible_collections.quayside.registry.plugins.module_utils.quay.names import Item, absent, check_unique, present
+from ansible_collections.quayside.registry.plugins.module_utils.quay.policies import IMMUTABLE, PRUNE
+from ansible_collections.quayside.registry.plugins.module_utils.quay.proxy_cache import ProxyCache
+from ansible_collections.quayside.registry.plugins.module_utils.quay.quotas import Quota
 from ansible_collections.quayside.registry.plugins.module_utils.quay.state import (
     Organization,
+    Part,
     Parts,
     Whose,
-    add_permissions,
+    complete,
     listings,
     parse,
     permission_listings,
+    repository_parts,
 )
 
 #: The lists of an organization that can be purged.
 PURGE = ["teams", "members", "robots", "repositories", "permissions", "default_permissions"]
+
+#: The parts of an organization that have requests of their own.
+OWN: Sequence[Part] = (Quota(), PRUNE, IMMUTABLE, ProxyCache(), Applications())
 
 _PARTS = {
     "teams": teams.SPEC,
@@ -53,15 +64,17 @@ SPEC: dict[str, Any] = {
         "options": {
             **organizations.SPEC,
             **{name: {"type": "list", "elements": "dict", "options": spec} for name, spec in _PARTS.items()},
+            **{part.name: part.option for part in OWN},
             "purge": _PURGE,
         },
     },
+    "users": {"type": "list", "elements": "dict", "options": users.SPEC},
+    "messages": {"type": "list", "elements": "dict", "options": messages.SPEC},
     "purge": {**_PURGE, "default": []},
     "purge_repositories": {"type": "bool", "default": False},
 }
 
 _ME = "/api/v1/user/"
-_USERS = "/api/v1/superuser/users/"
 
 
 @dataclasses.dataclass
@@ -71,6 +84,8 @@ class State:
     organizations: Mapping[str, Organization]
     me: str = ""
     stored: robots.Stored = dataclasses.field(default_factory=dict)
+    users: Mapping[str, Item] = dataclasses.field(default_factory=dict)
+    messages: Sequence[Item] = ()
 
 
 class Content:
@@ -78,16 +93,19 @@ class Content:
 
     def __init__(self, params: Mapping[str, Any], host: str) -> None:
         self._organizations: Sequence[Item] = merge(params["organizations"])
+        self._users: list[Item] | None = params["users"]
+        self._messages: Sequence[Item] | None = params["messages"]
         self._purge: Sequence[str] = params["purge"]
         self._purge_repositories: bool = params["purge_repositories"]
         self._host = host
+        users.check(self._users or [])
         for item in self._organizations:
             self._check(item)
 
     def _check(self, item: Item) -> None:
         what = f"organizations[{item['name']}]"
         organizations.check(item, what)
-        given = [name for name in _PARTS if item[name]]
+        given = [name for name in (*_PARTS, *(part.name for part in OWN)) if item[name]]
         if item["state"] == "absent" and given:
             raise InputError(f"{what}: it shall be absent, and has {given[0]}. Leave out one of both.")
         for name, kind in (
@@ -97,6 +115,9 @@ class Content:
             ("default_permissions", default_permissions),
         ):
             kind.check(item[name] or [], f"{what}.{name}")
+        for part in OWN:
+            if item[part.name]:
+                part.check(item[part.name], f"{what}.{part.name}")
         wanted = [robots.places(robot) for robot in present(item["robots"])]
         check_unique((place for found in wanted for place in found), f"{what}.robots.store", lambda place: place[2])
 
@@ -128,12 +149,17 @@ class Content:
             repositories=item["repositories"] is not None,
             defaults=item["default_permissions"] is not None or (everybody and bool(asked)),
             permissions=asked,
+            own=[part for part in OWN if item[part.name] is not None],
+            of_repositories={it["name"]: repositories.parts(it) for it in present(item["repositories"])},
         )
 
     def read(self, quay: Quay) -> State:
         """The organizations, in three rounds of requests; users only where somebody is mentioned that those do not show."""
         answers: dict[str, Any] = {}
-        calls.read(quay, [organization_path(item["name"]) for item in self._organizations], answers)
+        first = [organization_path(item["name"]) for item in self._organizations]
+        first += [users.PATH] if self._users is not None else []
+        first += [messages.PATH] if self._messages is not None else []
+        calls.read(quay, first, answers)
         wanted = [
             (item, self.parts(item))
             for item in present(self._organizations)
@@ -142,14 +168,17 @@ class Content:
         calls.read(quay, [path for item, parts in wanted for path in listings(item["name"], parts)], answers)
         found = {item["name"]: parse(item["name"], parts, answers) for item, parts in wanted}
         more = [path for item, parts in wanted for path in permission_listings(found[item["name"]], parts)]
+        more += [path for item, parts in wanted for path in repository_parts(found[item["name"]], parts)]
         calls.read(quay, more, answers)
         for item, parts in wanted:
-            add_permissions(found[item["name"]], parts, answers)
+            complete(found[item["name"]], parts, answers)
         for item in self._organizations:
             found.setdefault(item["name"], parse(item["name"], Parts(), answers))
-        self._check_users(quay, found)
+        self._check_users(quay, found, answers)
         self._check_tags(quay, found)
-        return State(found, self._me(quay, found))
+        there = {item["username"]: item for item in (answers.get(users.PATH) or {}).get("users", [])}
+        shown = (answers.get(messages.PATH) or {}).get("messages", [])
+        return State(found, self._me(quay, found), users=there, messages=shown)
 
     def _me(self, quay: Quay, found: Mapping[str, Organization]) -> str:
         """Who asks: the maker of what is made. A session knows; with a token it is asked for only where it matters."""
@@ -170,7 +199,7 @@ class Content:
                 return ""
             raise
 
-    def _check_users(self, quay: Quay, found: Mapping[str, Organization]) -> None:
+    def _check_users(self, quay: Quay, found: Mapping[str, Organization], answers: dict[str, Any]) -> None:
         """Refuse users that Quay does not have, before anything is written."""
         unknown: dict[str, str] = {}
         for item in present(self._organizations):
@@ -181,18 +210,21 @@ class Content:
             for who, where in _mentions(item):
                 if who.kind == "user" and who.name not in known:
                     unknown.setdefault(who.name, where)
-        if not unknown:
+        made = {item["name"] for item in present(self._users)}
+        gone = {item["name"] for item in absent(self._users)}
+        if not unknown.keys() - made:
             return
         try:
-            there = {item["username"] for item in quay.request("GET", _USERS, about="list the users")["users"]}
+            calls.read(quay, [users.PATH], answers)
         except MissingApi:
             return
         except QuayError as error:
             if error.status == 403:  # no superuser: Quay itself will say
                 return
             raise
+        there = {item["username"] for item in answers[users.PATH]["users"]} - gone | made
         for name in sorted(unknown.keys() - there):
-            raise InputError(f"{unknown[name]}: Quay has no user {name}. Create the user first, or correct the name.")
+            raise InputError(f"{unknown[name]}: Quay has no user {name}. Add it to users, or correct the name.")
 
     def _check_tags(self, quay: Quay, found: Mapping[str, Organization]) -> None:
         """Refuse to purge repositories with tags, unless that is wanted."""
@@ -218,6 +250,9 @@ class Content:
     def plan(self, state: State, now: float) -> Plan:
         """The changes."""
         plan = Plan()
+        plan.changes += users.plan(self._users or [], state.users)
+        if self._messages is not None:
+            plan.changes += messages.plan(self._messages, state.messages)
         for item in self._organizations:
             have = state.organizations[item["name"]]
             plan.changes += organizations.plan(item, have)
@@ -244,6 +279,11 @@ class Content:
             )
         if item["default_permissions"] is not None:
             yield from default_permissions.plan(item["default_permissions"], have, purges("default_permissions"))
+        base = organization_path(item["name"])
+        for part in OWN:
+            if item[part.name] is not None:
+                answer = have.parts.get(part.name)
+                yield from part.plan(item[part.name], answer, base, have.name, have.name, calls.TEAM_AND_ROBOT)
 
     def _check_references(self, item: Item, have: Organization) -> None:
         """Refuse teams and robots that will not be there."""
@@ -266,7 +306,7 @@ def merge(items: Sequence[Item]) -> list[dict[str, Any]]:
                 continue
             if there[key] is None:
                 there[key] = value
-            elif key in _PARTS:
+            elif isinstance(value, list) and key != "purge":
                 there[key] = [*there[key], *value]
             elif there[key] != value:
                 raise InputError(
@@ -322,28 +362,48 @@ def names(quay: Quay) -> list[str]:
     return sorted(item["name"] for item in found)
 
 
-def export(quay: Quay, wanted: Sequence[str]) -> dict[str, Any]:
-    """The document of these organizations. Raises InputError for one that is not there."""
+def export(quay: Quay, wanted: Sequence[str], with_users: bool) -> dict[str, Any]:
+    """The document of these organizations. Raises InputError for one that is not there. Parts that this Quay lacks are left out."""
     answers: dict[str, Any] = {}
-    parts = Parts()
     calls.read(quay, map(organization_path, wanted), answers)
     for name in wanted:
         if answers[organization_path(name)] is None:
             raise InputError(f"organizations: Quay has no organization {name}.")
+    own, of_repositories = _offered(quay)
+    parts = Parts(own=own, of_repositories=of_repositories)
     calls.read(quay, [path for name in wanted for path in listings(name, parts)], answers)
     found = [parse(name, parts, answers) for name in wanted]
-    calls.read(quay, [path for have in found for path in permission_listings(have, parts)], answers)
+    more = [path for have in found for path in permission_listings(have, parts)]
+    calls.read(quay, more + [path for have in found for path in repository_parts(have, parts)], answers)
     for have in found:
-        add_permissions(have, parts, answers)
+        complete(have, parts, answers)
+    content: dict[str, Any] = {"organizations": [_exported(have, own) for have in found]}
+    if with_users:
+        calls.read(quay, [users.PATH, messages.PATH], answers)
+        there = {item["username"]: item for item in answers[users.PATH]["users"]}
+        content["users"] = users.exported(there)
+        content["messages"] = [messages.shown(item) for item in answers[messages.PATH]["messages"]]
+    return content
+
+
+def _offered(quay: Quay) -> tuple[list[Part], list[Part]]:
+    """The parts that this Quay has, as its discovery document says."""
+    document = quay.request("GET", "/api/v1/discovery", about="see which features Quay has")["paths"]
+    organization, repository = "/api/v1/organization/{orgname}", "/api/v1/repository/{repository}"
+    return (
+        [part for part in OWN if part.path(organization) in document],
+        [part for part in repositories.PARTS if part.path(repository) in document],
+    )
+
+
+def _exported(have: Organization, own: Sequence[Part]) -> dict[str, Any]:
+    shown = {key: text for key, text in organizations.shown(have).items() if text}
+    parts = {part.name: part.exported(have.parts[part.name]) for part in own}
     return {
-        "organizations": [
-            {
-                **{key: text for key, text in organizations.shown(have).items() if text},
-                "teams": teams.exported(have),
-                "robots": robots.exported(have),
-                "repositories": repositories.exported(have),
-                "default_permissions": default_permissions.exported(have),
-            }
-            for have in found
-        ]
+        **shown,
+        "teams": teams.exported(have),
+        "robots": robots.exported(have),
+        "repositories": repositories.exported(have),
+        "default_permissions": default_permissions.exported(have),
+        **{name: value for name, value in parts.items() if value is not None},
     }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
@@ -23,7 +24,12 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.names impor
     check_unique,
     present,
 )
-from ansible_collections.quayside.registry.plugins.module_utils.quay.state import Organization, Repository
+from ansible_collections.quayside.registry.plugins.module_utils.quay.notifications import Notifications
+from ansible_collections.quayside.registry.plugins.module_utils.quay.policies import IMMUTABLE, PRUNE
+from ansible_collections.quayside.registry.plugins.module_utils.quay.state import Organization, Part, Repository
+
+#: The parts of a repository that have requests of their own.
+PARTS: Sequence[Part] = (Notifications(), PRUNE, IMMUTABLE)
 
 _STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 SPEC: dict[str, Any] = {
@@ -32,6 +38,7 @@ SPEC: dict[str, Any] = {
     "visibility": {"type": "str", "choices": ["private", "public"]},
     "description": {"type": "str"},
     "mode": {"type": "str", "choices": ["normal", "read_only", "mirror"]},
+    **{part.name: part.option for part in PARTS},
     "permissions": {
         "type": "list",
         "elements": "dict",
@@ -42,6 +49,11 @@ SPEC: dict[str, Any] = {
         },
     },
 }
+
+
+def parts(item: Item) -> list[Part]:
+    """The parts that the document speaks of."""
+    return [part for part in PARTS if item[part.name] is not None]
 
 
 def holder(entry: Item, what: str = "permissions") -> Delegate:
@@ -60,6 +72,9 @@ def check(items: list[Item], what: str) -> None:
         for entry in present(item["permissions"]):
             if not entry["role"]:
                 raise InputError(f"{here}.permissions[{holder(entry)}]: give a role.")
+        for part in PARTS:
+            if item[part.name]:
+                part.check(item[part.name], f"{here}.{part.name}")
 
 
 def purged(items: list[Item], have: Organization) -> list[str]:
@@ -77,6 +92,11 @@ def plan(items: list[Item], have: Organization, purge: bool, purge_permissions: 
             before = there.permissions if there else {}
             begun = {} if there else default_permissions.given(have, maker)
             steps += _permissions(item, before, begun, have.name, purge_permissions)
+        base = repository_path(have.name, item["name"])
+        for part in PARTS:
+            if item[part.name] is not None:
+                answer = there.parts[part.name] if there else None
+                steps += part.plan(item[part.name], answer, base, have.name, item["name"], calls.PERMISSION)
     gone = {item["name"] for item in absent(items)} & have.repositories.keys()
     for name in sorted(gone | set(purged(items, have) if purge else ())):
         call = Call("DELETE", repository_path(have.name, name))
@@ -168,6 +188,9 @@ def exported(have: Organization) -> list[dict[str, Any]]:
         {
             **shown(name, repository),
             "permissions": [{**who.shown(), "role": role} for who, role in sorted(repository.permissions.items())],
+            **{
+                part.name: part.exported(repository.parts[part.name]) for part in PARTS if part.name in repository.parts
+            },
         }
         for name, repository in sorted(have.repositories.items())
     ]

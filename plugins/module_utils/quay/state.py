@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
+from ansible_collections.quayside.registry.plugins.module_utils.plan import Change
 from ansible_collections.quayside.registry.plugins.module_utils.quay import delegates
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import organization_path, repository_path
 from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates import Delegate
@@ -22,6 +23,30 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates i
 Answers = Mapping[str, Any]
 #: Of whom the permissions for a repository are asked for; None: of everybody.
 Whose = frozenset[Delegate] | None
+
+
+class Part(Protocol):
+    """A part of an organization or a repository that one request of its own tells."""
+
+    @property
+    def name(self) -> str:
+        """The option's name."""
+
+    @property
+    def option(self) -> Mapping[str, Any]:
+        """The option's specification."""
+
+    def path(self, base: str) -> str:
+        """Where it is, below an organization or a repository."""
+
+    def check(self, wanted: Any, what: str) -> None:
+        """Refuse what cannot be meant."""
+
+    def plan(self, wanted: Any, answer: Any, base: str, organization: str, title: str, stage: int) -> list[Change]:
+        """The changes that make it as wanted; ``answer`` is what Quay answers at its path, None for what is yet to come."""
+
+    def exported(self, answer: Any) -> Any:
+        """As the document has it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +59,14 @@ class Parts:
     repositories: bool = True
     defaults: bool = True
     permissions: Mapping[str, Whose] | None = None
+    #: the parts that have a request of their own: of the organization, and of some of its repositories or of all
+    own: Sequence[Part] = ()
+    of_repositories: Mapping[str, Sequence[Part]] | Sequence[Part] = ()
+
+    def of_repository(self, name: str) -> Sequence[Part]:
+        if isinstance(self.of_repositories, Mapping):
+            return self.of_repositories.get(name, ())
+        return self.of_repositories
 
 
 @dataclasses.dataclass
@@ -59,6 +92,8 @@ class Repository:
     description: str = ""
     state: str = "NORMAL"
     permissions: dict[Delegate, str] = dataclasses.field(default_factory=dict)
+    #: what Quay answers of the parts that were read, by name
+    parts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +120,8 @@ class Organization:
     defaults: list[Default] = dataclasses.field(default_factory=list)
     #: who has permissions of his own: the repositories of each user
     people: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    #: what Quay answers of the parts that were read, by name
+    parts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _robots_path(name: str, parts: Parts) -> str:
@@ -102,6 +139,7 @@ def listings(name: str, parts: Parts) -> list[str]:
         *([organization_path(name, "members"), organization_path(name, "collaborators")] if parts.people else []),
         *([_repositories_path(name)] if parts.repositories else []),
         *([organization_path(name, "prototypes")] if parts.defaults else []),
+        *(part.path(organization_path(name)) for part in parts.own),
     ]
 
 
@@ -137,6 +175,7 @@ def parse(name: str, parts: Parts, answers: Answers) -> Organization:
         if delegate:
             creator = (item.get("activating_user") or {}).get("name", "")
             found.defaults.append(Default(item["id"], delegate, creator, item["role"]))
+    found.parts = {part.name: answers.get(part.path(organization_path(name))) for part in parts.own}
     return found
 
 
@@ -166,6 +205,15 @@ def _asked(found: Organization, parts: Parts) -> dict[str, Whose]:
     if parts.permissions is None:
         return dict.fromkeys(found.repositories)
     return {name: whose for name, whose in parts.permissions.items() if name in found.repositories}
+
+
+def repository_parts(found: Organization, parts: Parts) -> list[str]:
+    """The paths of the parts of repositories that are there."""
+    return [
+        part.path(repository_path(found.name, name))
+        for name in found.repositories
+        for part in parts.of_repository(name)
+    ]
 
 
 def permission_listings(found: Organization, parts: Parts) -> list[str]:
@@ -205,8 +253,11 @@ def permission_listings(found: Organization, parts: Parts) -> list[str]:
     return paths + [repository_path(found.name, name, "/permissions/user/") for name in sorted(users)]
 
 
-def add_permissions(found: Organization, parts: Parts, answers: Answers) -> None:
-    """Complete what ``parse`` made."""
+def complete(found: Organization, parts: Parts, answers: Answers) -> None:
+    """Add to what ``parse`` made: permissions, and the parts of repositories."""
+    for name, there_ in found.repositories.items():
+        base = repository_path(found.name, name)
+        there_.parts = {part.name: answers.get(part.path(base)) for part in parts.of_repository(name)}
     for kind, names in (("team", found.teams), ("robots", found.robots)):
         for name in names:
             listing = answers.get(organization_path(found.name, kind, name, "permissions")) or {}
