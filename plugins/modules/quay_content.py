@@ -11,7 +11,7 @@ short_description: Make a Quay like a document of organizations, teams, robots, 
 version_added: 0.1.0
 description:
   - Makes users, organizations, their teams and who is in them, robots and their tokens, repositories, permissions, default permissions,
-    quotas, policies, proxy caches, OAuth applications, notifications and messages as one document says.
+    quotas, policies, proxy caches, OAuth applications, mirrors, notifications and messages as one document says.
   - What the document does not speak of is neither read nor changed.
   - Each organization costs a handful of requests, however many repositories it has. Roles in repositories are read with one request
     for each team and robot that has any, or for each repository where those are fewer.
@@ -251,6 +251,60 @@ options:
                 description: Whether tags that match are meant, or those that do not.
                 type: bool
                 default: true
+          mirror:
+            description:
+              - The repository of another registry that this one is a mirror of. Its mode is V(mirror) then.
+              - Quay's API cannot take a mirror away. Set O(organizations[].repositories[].mirror.enabled=false) to end it.
+            type: dict
+            suboptions:
+              source:
+                description: The other repository, such as V(quay.io/acme/web).
+                type: str
+                required: true
+              robot:
+                description: The robot that writes it, without the organization.
+                type: str
+                required: true
+              tags:
+                description: Patterns of the tags that are mirrored, such as V(latest) or V(v*).
+                type: list
+                elements: str
+                required: true
+              start:
+                description: When it begins, such as V(2030-01-02T03:04:05Z).
+                type: str
+                required: true
+              interval:
+                description: How often it is done.
+                type: str
+                default: 1d
+              timeout:
+                description: How long it may take. At least V(5m).
+                type: str
+                default: 5m
+              enabled:
+                description: Whether it is done.
+                type: bool
+                default: true
+              verify_tls:
+                description: Whether the other registry's certificate is verified.
+                type: bool
+                default: true
+              username:
+                description: User at the other registry.
+                type: str
+              password:
+                description: That user's password. Quay does not tell it, so it is set only when something else differs.
+                type: str
+              http_proxy:
+                description: Proxy for HTTP.
+                type: str
+              https_proxy:
+                description: Proxy for HTTPS.
+                type: str
+              no_proxy:
+                description: Hosts without a proxy.
+                type: str
           permissions:
             description: Who may do what with it.
             type: list

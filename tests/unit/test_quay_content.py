@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -385,6 +386,34 @@ def test_a_proxy_cache_is_made_anew_where_it_differs(site: Site) -> None:
     assert kinds(check_and_run(site, gone)) == [("delete", "ProxyCache", "hub")]
 
 
+def test_a_mirror_is_made_and_changed(site: Site) -> None:
+    mirror = {
+        "source": "quay.io/acme/web",
+        "robot": "ci",
+        "tags": ["latest", "v*"],
+        "start": "2030-01-02T03:04:05Z",
+        "username": "ann",
+        "password": "s3cret-upstream",
+        "https_proxy": "http://proxy.example.com:3128",
+    }
+
+    def document(**more: Any) -> dict[str, Any]:
+        return {
+            "name": "acme",
+            "robots": [{"name": "ci"}],
+            "repositories": [{"name": "web", "mirror": {**mirror, **more}}],
+        }
+
+    result = check_and_run(site, document())
+    assert kinds(result)[-1] == ("create", "RepositoryMirror", "web")
+    assert "s3cret" not in json.dumps(result)
+    result = check_and_run(site, document(interval="12h", enabled=False))
+    assert kinds(result) == [("update", "RepositoryMirror", "web")]
+    exported = site.export()["organizations"]
+    assert exported[0]["repositories"][0]["mode"] == "mirror"
+    assert site.run(*exported, purge=EVERYTHING)["changes"] == []
+
+
 def test_of_two_that_are_the_same_one_is_enough(site: Site) -> None:
     site.run(FULL)
     body = {"event": "repo_push", "method": "webhook", "config": {"url": "https://hooks.example.com/T0KEN"}}
@@ -442,6 +471,52 @@ def test_a_purge_of_repositories_with_tags_is_refused(site: Site) -> None:
     assert "these repositories have tags and are not in the document: acme/web." in site.run(empty)["msg"]
     assert len(site.writes()) == before
     assert len(check_and_run(site, empty, purge_repositories=True)["changes"]) == 2
+
+
+def test_every_request_is_one_that_the_recorded_quay_documents(site: Site) -> None:
+    file = Path(__file__).parent.parent / "world" / "recordings" / "quay_discovery.json"
+    paths = json.loads(file.read_text())
+    known = {
+        (method.upper(), re.compile(re.sub(r"\\{[^}]*\\}", "[^?]+", re.escape(path))))
+        for path, methods in paths.items()
+        for method in methods
+    }
+    begin = len(site.running.quay.requests)
+    site.run(
+        ACME, FULL, acme(repositories=[{**mirrored(), "name": "mirrored"}]), users=[{"name": "carol", "enabled": False}]
+    )
+    document = site.export()["organizations"]
+    site.run({"name": "acme", **{part: [] for part in ("teams", "robots", "repositories")}}, purge=EVERYTHING)
+    site.run(*({"name": item["name"], "state": "absent"} for item in document))
+    # recorded, and not in the document
+    undocumented = {"GET /csrf_token", "POST /api/v1/signin", "GET /api/v1/superuser/organizations/"}
+    asked = set(site.running.quay.requests[begin:]) - undocumented
+    unknown = [
+        item
+        for item in asked
+        if not any(item.split()[0] == method and pattern.fullmatch(item.split()[1]) for method, pattern in known)
+    ]
+    assert not unknown and len(asked) > 40
+
+
+def test_twenty_organizations_are_read_in_at_most_twelve_requests_each(site: Site) -> None:
+    def large(number: int) -> dict[str, Any]:
+        teams = [{"name": f"team{team}", "members": [{"robot": f"robot{team}"}]} for team in range(10)]
+        permissions = [{"team": f"team{team}", "role": "write"} for team in range(3)]
+        return {
+            "name": f"organization{number}",
+            "teams": teams,
+            "robots": [{"name": f"robot{robot}"} for robot in range(15)],
+            "repositories": [{"name": f"repository{it}", "permissions": permissions} for it in range(50)],
+            "default_permissions": [{"team": "team0", "role": "read"}],
+        }
+
+    wanted = [large(number) for number in range(20)]
+    site.run(*wanted, purge=EVERYTHING)
+    begin = len(site.running.quay.requests)
+    assert site.run(*wanted, purge=EVERYTHING)["changes"] == []
+    sign_in = 2
+    assert len(site.running.quay.requests) - begin - sign_in <= 12 * 20
 
 
 # Tokens of robots
@@ -522,6 +597,11 @@ def acme(**parts: Any) -> dict[str, Any]:
     return {"name": "acme", **parts}
 
 
+def mirrored(**more: Any) -> dict[str, Any]:
+    mirror = {"source": "quay.io/acme/web", "robot": "ci", "tags": ["v*"], "start": "2030-01-02T03:04:05Z"}
+    return {"name": "web", "mirror": {**mirror, **more}}
+
+
 @pytest.mark.parametrize(
     ("organization", "says"),
     [
@@ -578,6 +658,11 @@ def acme(**parts: Any) -> dict[str, Any]:
             acme(repositories=[{"name": "web", "notifications": [{"event": "repo_push", "method": "slack"}]}]),
             "a notification by slack takes url, and no other address.",
         ),
+        (acme(repositories=[mirrored(start="tomorrow")]), "mirror.start: 'tomorrow' is not a time such as 2030"),
+        (acme(repositories=[mirrored(timeout="10s")]), "mirror.timeout must be at least 5m."),
+        (acme(repositories=[mirrored(tags=[])]), "mirror.tags: give at least one pattern"),
+        (acme(repositories=[mirrored()]), "mirror.robot: organization acme has no robot ci."),
+        (acme(repositories=[{**mirrored(), "mode": "normal"}]), "with mirror has the mode mirror."),
         (acme(reposotories=[]), "reposotories"),
         (acme(purge=["repos"]), "repos"),
     ],

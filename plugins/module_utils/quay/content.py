@@ -331,6 +331,9 @@ def _mentions(item: Item) -> Iterable[tuple[Delegate, str]]:
     for repository in present(item["repositories"]):
         for entry in present(repository["permissions"]):
             yield repositories.holder(entry), f"{what}.repositories[{repository['name']}].permissions"
+        if repository["mirror"]:
+            mirror = Delegate("robot", repository["mirror"]["robot"])
+            yield mirror, f"{what}.repositories[{repository['name']}].mirror.robot"
     for entry in present(item["default_permissions"]):
         where = f"{what}.default_permissions"
         yield default_permissions.key(entry)[0], where

@@ -17,6 +17,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.calls impor
     repository_path,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates import ROLES, Delegate
+from ansible_collections.quayside.registry.plugins.module_utils.quay.mirrors import Mirror
 from ansible_collections.quayside.registry.plugins.module_utils.quay.names import (
     Item,
     absent,
@@ -29,7 +30,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.policies im
 from ansible_collections.quayside.registry.plugins.module_utils.quay.state import Organization, Part, Repository
 
 #: The parts of a repository that have requests of their own.
-PARTS: Sequence[Part] = (Notifications(), PRUNE, IMMUTABLE)
+PARTS: Sequence[Part] = (Notifications(), PRUNE, IMMUTABLE, Mirror())
 
 _STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 SPEC: dict[str, Any] = {
@@ -72,6 +73,8 @@ def check(items: list[Item], what: str) -> None:
         for entry in present(item["permissions"]):
             if not entry["role"]:
                 raise InputError(f"{here}.permissions[{holder(entry)}]: give a role.")
+        if item["mirror"] and item["mode"] not in (None, "mirror"):
+            raise InputError(f"{here}: a repository with mirror has the mode mirror. Use mirror.enabled to pause it.")
         for part in PARTS:
             if item[part.name]:
                 part.check(item[part.name], f"{here}.{part.name}")
@@ -188,9 +191,12 @@ def exported(have: Organization) -> list[dict[str, Any]]:
         {
             **shown(name, repository),
             "permissions": [{**who.shown(), "role": role} for who, role in sorted(repository.permissions.items())],
-            **{
-                part.name: part.exported(repository.parts[part.name]) for part in PARTS if part.name in repository.parts
-            },
+            **_exported_parts(repository),
         }
         for name, repository in sorted(have.repositories.items())
     ]
+
+
+def _exported_parts(repository: Repository) -> dict[str, Any]:
+    found = {part.name: part.exported(repository.parts[part.name]) for part in PARTS if part.name in repository.parts}
+    return {name: value for name, value in found.items() if value is not None}
