@@ -30,7 +30,7 @@ def _view(call: Call, item: Row) -> Row:
     administers = call.administers(item)
     member = call.user is not None and bool(call.quay.roles_in(call.user, item))
     shown: Row = {
-        "name": item["name"], "email": (item["email"] or "") if administers else "",
+        "name": item["name"], "email": item["email"] if administers and "@" in item["email"] else "",
         "avatar": avatar(item["name"], "user", item["email"]), "is_admin": administers,
         "is_member": member or administers,
     }  # fmt: skip
