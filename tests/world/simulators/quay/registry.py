@@ -13,6 +13,7 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -217,15 +218,17 @@ class Registry:
                 return web.Response(status=202, headers=_HEADERS)
             if request.method != "PUT" and current:
                 return await self._forward(request, f"{base}/{current['digest']}")
+        if request.method != "PUT":
+            return await self._forward(request, request.path)
         content = await request.read()
-        response = await self._forward(request, request.path, content)
-        if request.method == "PUT" and response.status == 201:
-            digest = tags.keep_manifest(self.quay, repository, content)
-            for key, value in (await self._labels(found, content)).items():
-                tags.add_label(self.quay, repository, digest, key, value)
+
+        async def keep() -> None:
+            labels = await self._labels(found, content)
+            digest = tags.keep_manifest(self.quay, repository, content, labels)
             if ":" not in reference:
                 tags.point(self.quay, repository, reference, digest)
-        return response
+
+        return await self._forward(request, request.path, content, keep)
 
     async def _labels(self, found: re.Match[str], manifest: bytes) -> dict[str, str]:
         """The labels of an image's configuration."""
@@ -237,8 +240,17 @@ class Registry:
             content = json.loads(await answer.read()) if answer.status == 200 else {}
         return dict((content.get("config") or {}).get("Labels") or {})
 
-    async def _forward(self, request: web.BaseRequest, to: str, content: bytes | None = None) -> web.StreamResponse:
-        """The request to distribution, streamed both ways, below a prefix of its own. No blobs are mounted."""
+    async def _forward(
+        self,
+        request: web.BaseRequest,
+        to: str,
+        content: bytes | None = None,
+        created: Callable[[], Awaitable[None]] | None = None,
+    ) -> web.StreamResponse:
+        """The request to distribution, streamed both ways, below a prefix of its own. No blobs are mounted.
+
+        created: what to do before the caller is told that something was created.
+        """
         if self._session is None:
             raise RuntimeError("start() comes before handle()")
         headers = CIMultiDict((key, value) for key, value in request.headers.items() if key.lower() not in _HOP)
@@ -256,6 +268,8 @@ class Registry:
         async with self._session.request(
             request.method, url, headers=headers, data=data, allow_redirects=False
         ) as found:
+            if created is not None and found.status == 201:
+                await created()
             kept = {key: value for key, value in found.headers.items() if key.lower() not in _HOP}
             response = web.StreamResponse(status=found.status, headers={**kept, **_HEADERS})
             if "Location" in kept:

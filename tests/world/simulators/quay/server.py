@@ -213,9 +213,7 @@ class Quay:
         number = len(self.database.all("SELECT id FROM tag"))
         blobs = {"config": {"size": 227, "digest": f"sha256:{number:064x}"},
                  "layers": [{"size": 107, "digest": f"sha256:{'f' * 64}"}]}  # fmt: skip
-        digest = tags.keep_manifest(self, repository, json.dumps({"schemaVersion": 2, **blobs}).encode())
-        for key, value in (labels or {}).items():
-            tags.add_label(self, repository, digest, key, value)
+        digest = tags.keep_manifest(self, repository, json.dumps({"schemaVersion": 2, **blobs}).encode(), labels or {})
         tags.point(self, repository, tag, digest)
         return digest
 

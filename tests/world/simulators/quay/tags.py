@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,14 @@ def point(quay: Quay, repository: Row, name: str, digest: str, reversion: bool =
     )  # fmt: skip
 
 
-def keep_manifest(quay: Quay, repository: Row, content: bytes) -> str:
-    """A manifest of the repository; its digest."""
+def keep_manifest(quay: Quay, repository: Row, content: bytes, labels: Mapping[str, str]) -> str:
+    """A manifest of the repository and the labels of its image; its digest."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     text = "SELECT digest FROM manifest WHERE repository = ? AND digest = ?"
     if not quay.database.one(text, repository["id"], digest):
         quay.database.insert("manifest", repository=repository["id"], digest=digest, content=content.decode())
+        for key, value in labels.items():
+            add_label(quay, repository, digest, key, value)
     return digest
 
 
