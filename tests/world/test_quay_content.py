@@ -279,3 +279,12 @@ def test_tags_are_what_the_api_says(tmp_path: Path) -> None:
         call("PUT", "repository/acme/app/changestate", {"state": "READ_ONLY"})
         with pytest.raises(AssertionError, match=r"unauthorized|denied|authentication"):
             skopeo("copy", "--dest-tls-verify=false", f"--dest-creds={credentials}", image, f"{target}:2")
+
+
+def test_bodies_are_held_to_the_recorded_ones(running: RunningQuay, call: Call) -> None:
+    call("PUT", "organization/acme/team/devs", {"role": "member", "description": "x"})
+    call("PUT", "organization/acme/robots/ci", {})
+    call("POST", "organization/acme/robots/ci/federation", [{"issuer": "https://idp.example.com", "subject": "s"}])
+    assert running.unrecorded() == []
+    call("PUT", "organization/acme", {"emial": "x@example.com"})
+    assert running.unrecorded() == ["changeOrganizationDetails: emial"]

@@ -101,6 +101,8 @@ class Quay:
         self.authorized_addresses: set[str] = set()
         #: METHOD PATH of the requests to the API, in order.
         self.requests: list[str] = []
+        #: What they sent: the operation's name in the discovery document, and the body.
+        self.bodies: list[tuple[str, bytes]] = []
         # Those of repositories come last: their names may contain slashes.
         kinds = [
             sessions.routes, users.routes, applications.routes, organizations.routes, robots.routes, teams.routes,
@@ -261,6 +263,8 @@ class Quay:
         if route.path.endswith("{repository}") and _is_there(routes, request.method, request.path + "/"):
             return _slash(request)
         call = Call(self, request, await request.read(), parameters=found.groupdict())
+        if route.documented and call.body:
+            self.bodies.append((route.documented, call.body))
         self._identify(call)
         try:
             self._check(call, route)
