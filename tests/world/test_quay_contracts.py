@@ -51,7 +51,8 @@ CHANGES: dict[int, dict[str, Any]] = {
 #: Told apart from run to run by nothing but chance.
 CHANCE = {
     "access_token", "client_id", "client_secret", "color", "created", "creation_date", "csrf_token", "encrypted_password",
-    "expires_at", "hash", "last_modified", "manifest_digest", "password", "start_ts", "status_token", "token", "token_code", "uuid",
+    "expires_at", "hash", "last_modified", "manifest_digest", "next_page", "password", "start_ts", "status_token", "token",
+    "token_code", "uuid",
 }  # fmt: skip
 LATER = {"client_id", "id", "manifest_digest", "password", "uuid"}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
