@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from world.simulators.router import Backend
 from world.world import World
 
 SUPERUSER = "quayadmin"
+RECORDINGS = Path(__file__).parent / "world" / "recordings"
 CONFIG = {
     "AUTHENTICATION_TYPE": "Database",
     "FEATURE_USER_INITIALIZE": True,
@@ -72,6 +74,18 @@ class RunningQuay:
 
     def _call(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def unrecorded(self) -> list[str]:
+        """What was sent that the recorded Quay does not know: properties of bodies that it would ignore."""
+        known = json.loads((RECORDINGS / "quay_bodies.json").read_text())
+        found = set[str]()
+        for operation, body in self.quay.bodies:
+            if operation not in known:
+                continue
+            content = json.loads(body)
+            properties = {name for item in (content if isinstance(content, list) else [content]) for name in item}
+            found.update(f"{operation}: {name}" for name in properties - set(known[operation]["properties"]))
+        return sorted(found)
 
     def names(self, kind: str = "user") -> list[str]:
         """The accounts of a kind."""

@@ -30,7 +30,7 @@ def _view(call: Call, item: Row) -> Row:
     administers = call.administers(item)
     member = call.user is not None and bool(call.quay.roles_in(call.user, item))
     shown: Row = {
-        "name": item["name"], "email": (item["email"] or "") if administers else "",
+        "name": item["name"], "email": item["email"] if administers and "@" in item["email"] else "",
         "avatar": avatar(item["name"], "user", item["email"]), "is_admin": administers,
         "is_member": member or administers,
     }  # fmt: skip
@@ -38,21 +38,23 @@ def _view(call: Call, item: Row) -> Row:
         teams = call.database.all(
             "SELECT team.*, (SELECT count(*) FROM team_member WHERE team = team.id) AS members,"
             " (SELECT count(*) FROM permission WHERE team = team.id) AS repositories,"
-            " (SELECT count(*) FROM team_sync WHERE team = team.id) AS synchronized"
-            " FROM team WHERE organization = ? ORDER BY id", item["id"],
+            " (SELECT count(*) FROM team_sync WHERE team = team.id) AS synchronized,"
+            " EXISTS (SELECT 1 FROM team_member WHERE team = team.id AND account = ?) AS mine"
+            " FROM team WHERE organization = ? ORDER BY id", (call.user or {}).get("id"), item["id"],
         )  # fmt: skip
         shown["teams"] = {
             team["name"]: {
                 "name": team["name"], "description": team["description"], "role": team["role"],
-                "avatar": avatar(team["name"], "team"), "can_view": True, "repo_count": team["repositories"],
+                "avatar": avatar(team["name"], "team"), "can_view": administers or bool(team["mine"]), "repo_count": team["repositories"],
                 "member_count": team["members"], "is_synced": bool(team["synchronized"]),
             }
             for team in teams
         }  # fmt: skip
         shown["ordered_teams"] = [team["name"] for team in teams]
+        shown.update(quota_shown(call, item))
     if administers:
         shown.update(invoice_email=False, invoice_email_address=None, tag_expiration_s=item["tag_expiration_s"],
-                     is_free_account=True, **quota_shown(call, item))  # fmt: skip
+                     is_free_account=True)  # fmt: skip
     return shown
 
 

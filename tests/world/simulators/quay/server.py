@@ -101,6 +101,8 @@ class Quay:
         self.authorized_addresses: set[str] = set()
         #: METHOD PATH of the requests to the API, in order.
         self.requests: list[str] = []
+        #: What they sent: the operation's name in the discovery document, and the body.
+        self.bodies: list[tuple[str, bytes]] = []
         # Those of repositories come last: their names may contain slashes.
         kinds = [
             sessions.routes, users.routes, applications.routes, organizations.routes, robots.routes, teams.routes,
@@ -213,9 +215,7 @@ class Quay:
         number = len(self.database.all("SELECT id FROM tag"))
         blobs = {"config": {"size": 227, "digest": f"sha256:{number:064x}"},
                  "layers": [{"size": 107, "digest": f"sha256:{'f' * 64}"}]}  # fmt: skip
-        digest = tags.keep_manifest(self, repository, json.dumps({"schemaVersion": 2, **blobs}).encode())
-        for key, value in (labels or {}).items():
-            tags.add_label(self, repository, digest, key, value)
+        digest = tags.keep_manifest(self, repository, json.dumps({"schemaVersion": 2, **blobs}).encode(), labels or {})
         tags.point(self, repository, tag, digest)
         return digest
 
@@ -263,6 +263,8 @@ class Quay:
         if route.path.endswith("{repository}") and _is_there(routes, request.method, request.path + "/"):
             return _slash(request)
         call = Call(self, request, await request.read(), parameters=found.groupdict())
+        if route.documented and call.body:
+            self.bodies.append((route.documented, call.body))
         self._identify(call)
         try:
             self._check(call, route)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,15 @@ _RESERVED = ("com.docker.", "io.docker.", "org.dockerproject.", "io.quay.", "qua
 _BAD = "The browser (or proxy) sent a request that this server could not understand."
 
 
-def alive(quay: Quay, repository: Row, name: str) -> Row | None:
-    """The tag of that name now."""
-    text = "SELECT * FROM tag WHERE repository = ? AND name = ? AND (ends IS NULL OR ends > ?) ORDER BY id DESC"
-    return quay.database.one(text, repository["id"], name, quay.now())
+def alive(quay: Quay, repository: Row) -> dict[str, Row]:
+    """The tags of now by name, newest first."""
+    text = "SELECT * FROM tag WHERE repository = ? AND (ends IS NULL OR ends > ?) ORDER BY id DESC"
+    return {row["name"]: row for row in quay.database.all(text, repository["id"], quay.now())}
 
 
 def point(quay: Quay, repository: Row, name: str, digest: str, reversion: bool = False) -> None:
     """The tag is this manifest from now on."""
-    now, old = quay.now(), alive(quay, repository, name)
+    now, old = quay.now(), alive(quay, repository).get(name)
     if old:
         quay.database.update("tag", "id", old["id"], ends=now)
     immutable = makes_immutable(quay, repository, name)
@@ -49,12 +50,14 @@ def point(quay: Quay, repository: Row, name: str, digest: str, reversion: bool =
     )  # fmt: skip
 
 
-def keep_manifest(quay: Quay, repository: Row, content: bytes) -> str:
-    """A manifest of the repository; its digest."""
+def keep_manifest(quay: Quay, repository: Row, content: bytes, labels: Mapping[str, str]) -> str:
+    """A manifest of the repository and the labels of its image; its digest."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     text = "SELECT digest FROM manifest WHERE repository = ? AND digest = ?"
     if not quay.database.one(text, repository["id"], digest):
         quay.database.insert("manifest", repository=repository["id"], digest=digest, content=content.decode())
+        for key, value in labels.items():
+            add_label(quay, repository, digest, key, value)
     return digest
 
 
@@ -75,7 +78,7 @@ def _manifest(call: Call, repository: Row, digest: Any) -> Row:
 
 
 def _tag(call: Call, repository: Row) -> Row:
-    found = alive(call.quay, repository, call.parameters["tag"])
+    found = alive(call.quay, repository).get(call.parameters["tag"])
     if found is None:
         raise call.not_found()
     return found
@@ -100,9 +103,8 @@ def _view(call: Call, repository: Row, item: Row) -> Row:
 
 def short_views(call: Call, repository: Row) -> dict[str, Row]:
     """The tags of now, as the repository itself shows them."""
-    text = "SELECT * FROM tag WHERE repository = ? AND (ends IS NULL OR ends > ?) ORDER BY id DESC"
     names = ("name", "size", "last_modified", "manifest_digest", "expiration")
-    views = [_view(call, repository, row) for row in call.database.all(text, repository["id"], call.quay.now())]
+    views = [_view(call, repository, row) for row in alive(call.quay, repository).values()]
     return {view["name"]: {key: view[key] for key in names if key in view} for view in views}
 
 
@@ -128,12 +130,12 @@ def tags(call: Call) -> web.Response:
 def change(call: Call) -> web.Response:
     repository = _require(call, "write")
     name = call.parameters["tag"]
-    found = alive(call.quay, repository, name)
+    found = alive(call.quay, repository).get(name)
     body = call.json({"manifest_digest": "string", "expiration": "number", "immutable": "boolean"})
     if body.get("immutable") is not None:
         call.allow(body["immutable"] or call.full_access or call.quay.may(call.user, repository, "admin"))
         call.database.update("tag", "id", _tag(call, repository)["id"], immutable=int(body["immutable"]))
-        found = alive(call.quay, repository, name)
+        found = alive(call.quay, repository).get(name)
     if found and found["immutable"] and ("expiration" in body or "manifest_digest" in body):
         raise answers.problem(call.host, 409, "tag_immutable", f"Cannot update immutable tag '{name}'")
     if "expiration" in body:
@@ -161,7 +163,7 @@ def restore(call: Call) -> web.Response:
     body = call.json({"manifest_digest": "string"}, ("manifest_digest",))
     manifest = _manifest(call, repository, body["manifest_digest"])
     name = call.parameters["tag"]
-    found = alive(call.quay, repository, name)
+    found = alive(call.quay, repository).get(name)
     if found and found["immutable"]:
         raise answers.problem(call.host, 409, "tag_immutable", f"Cannot update immutable tag '{name}'")
     point(call.quay, repository, name, manifest["digest"], reversion=True)

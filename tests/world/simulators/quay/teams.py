@@ -145,7 +145,7 @@ def members(call: Call) -> web.Response:
     if administers and call.flag("includePending"):
         pending = call.database.all(
             "SELECT account.*, team_invitation.email AS address FROM team_invitation"
-            " LEFT JOIN account ON account.id = team_invitation.account WHERE team = ?", team["id"],
+            " LEFT JOIN account ON account.id = team_invitation.account WHERE team = ? ORDER BY team_invitation.rowid", team["id"],
         )  # fmt: skip
         items += [_member(row, invited=True) if row["id"] else _address(row["address"]) for row in pending]
     shown: dict[str, Any] = {"name": team["name"], "members": items, "can_edit": administers}

@@ -169,7 +169,8 @@ def _another(call: Call, verb: str) -> Row:
 @routes("GET", "/api/v1/superuser/users/", "listAllUsers")
 def all_users(call: Call) -> web.Response:
     call.allow(call.superuser)
-    rows = call.database.all("SELECT * FROM account WHERE kind = 'user' ORDER BY id")
+    only = "" if call.flag("disabled", True) else " AND enabled"
+    rows = call.database.all(f"SELECT * FROM account WHERE kind = 'user'{only} ORDER BY id")
     return answers.answer(paged(call, "users", [_view(call, row) for row in rows]))
 
 
