@@ -482,12 +482,22 @@ def test_every_request_is_one_that_the_recorded_quay_documents(site: Site) -> No
         for method in methods
     }
     begin = len(site.running.quay.requests)
-    site.run(
-        ACME, FULL, acme(repositories=[{**mirrored(), "name": "mirrored"}]), users=[{"name": "carol", "enabled": False}]
-    )
-    document = site.export()["organizations"]
-    site.run({"name": "acme", **{part: [] for part in ("teams", "robots", "repositories")}}, purge=EVERYTHING)
-    site.run(*({"name": item["name"], "state": "absent"} for item in document))
+    more = acme(repositories=[{**mirrored(), "name": "mirrored"}])
+    mirrored_later = acme(repositories=[{**mirrored(interval="2d"), "name": "mirrored"}])
+    emptied = acme(**{part: [] for part in ("teams", "robots", "repositories", "auto_prune", "immutability")})
+    for document, options in (
+        (ACME, {"users": [{"name": "carol", "enabled": False}], "messages": [{"content": "soon"}]}),
+        (FULL, {}),
+        (more, {}),
+        (mirrored_later, {}),
+        (acme(quota={"size": "1TiB", "limits": []}), {"messages": []}),
+        (acme(repositories=[{"name": "web", "visibility": "private", "mode": "normal", "permissions": []}]), {}),
+        ({**emptied, "quota": {"state": "absent"}}, {"purge": EVERYTHING}),
+        (acme(state="absent"), {"users": [{"name": "carol", "state": "absent"}]}),
+    ):
+        result = site.run(document, **options)
+        assert result.get("changed"), result
+        site.export()
     # recorded, and not in the document
     undocumented = {"GET /csrf_token", "POST /api/v1/signin", "GET /api/v1/superuser/organizations/"}
     asked = set(site.running.quay.requests[begin:]) - undocumented
