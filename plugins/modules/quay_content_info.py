@@ -20,7 +20,7 @@ extends_documentation_fragment:
   - quayside.registry.attributes.info
 options:
   organizations:
-    description: Names of organizations. By default all that a superuser sees, or that anybody else belongs to.
+    description: Names of organizations. By default all that a superuser sees, or that anybody else administers.
     type: list
     elements: str
   users:

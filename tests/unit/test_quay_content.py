@@ -731,3 +731,47 @@ def test_users_that_cannot_be_are_refused(site: Site, user: dict[str, Any], says
     before = len(site.writes())
     assert says in site.run(users=[user])["msg"]
     assert len(site.writes()) == before
+
+
+def token_of(site: Site, scope: str) -> dict[str, Any]:
+    """The options of a connection with a token of the superuser that has only this scope."""
+    site.post("/api/v1/organization/", {"name": "automation"})
+    client = site.post("/api/v1/organization/automation/applications", {"name": "narrow"})["client_id"]
+    path = f"/api/v1/organization/automation/applications/{client}/tokens"
+    return {"quay_host": site.running.url, "quay_token": site.post(path, {"name": "t", "scope": scope})["token"]}
+
+
+@pytest.mark.parametrize(
+    ("scope", "wanted", "says"),
+    [
+        ("repo:read", {"organizations": [acme()]}, "of a token the scope org:admin."),
+        ("org:admin", {"users": []}, "of a token the scope super:user."),
+        ("org:admin repo:read", {"organizations": [acme(repositories=[{"name": "web"}])]}, "the scope repo:create."),
+        ("org:admin super:user", {"organizations": [acme(teams=[{"name": "devs"}])]}, ""),
+    ],
+)
+def test_a_token_without_a_scope_is_told_which(site: Site, scope: str, wanted: dict[str, Any], says: str) -> None:
+    result = run_module("quay_content", **token_of(site, scope), **wanted)
+    assert (says in result["msg"]) if says else result["changed"], result
+
+
+def test_who_is_no_superuser_has_only_what_is_his(site: Site) -> None:
+    alice = {"name": "alice", "password": "alice-Pa55word", "update_password": "always"}
+    site.run(ACME, users=[alice])
+    own = {"quay_host": site.running.url, "quay_username": "alice", "quay_password": "alice-Pa55word"}
+    assert "It takes a superuser" in run_module("quay_content", **own, users=[])["msg"]
+    refused = run_module("quay_content", **own, organizations=[acme(email="new@example.com")])
+    assert "It takes an administrator of the organization" in refused["msg"]
+    site.options = own
+    check_and_run(site, {**ACME, "name": "hers"}, purge=EVERYTHING)
+    assert [item["name"] for item in site.export()["organizations"]] == ["hers"]
+
+
+def test_a_superuser_who_only_reads_cannot_write(site: Site) -> None:
+    site.run(ACME)
+    site.running.quay.config["GLOBAL_READONLY_SUPER_USERS"] = ["bob"]
+    bob = {"name": "bob", "password": "bob-Pa55word", "update_password": "always"}
+    site.run(users=[bob])
+    reading = {"quay_host": site.running.url, "quay_username": "bob", "quay_password": "bob-Pa55word"}
+    refused = run_module("quay_content", **reading, users=[{"name": "carol"}])
+    assert refused["failed"] and "not one that can only read" in refused["msg"], refused

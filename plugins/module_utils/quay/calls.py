@@ -40,6 +40,22 @@ _FEATURES = {
 }
 
 
+def _needed(error: QuayError, method: str, path: str) -> QuayError:
+    """The error, which says what whoever asks must be allowed."""
+    if error.status != 403 or error.kind != "insufficient_scope":
+        return error
+    if "/superuser/" in path or path.startswith("/api/v1/message") or (method != "GET" and "/quota" in path):
+        scope, who = "super:user", "a superuser, who is not one that can only read"
+    elif path == "/api/v1/repository" and method == "POST":
+        scope, who = "repo:create", "a member of a team with the role creator or admin"
+    elif path.startswith("/api/v1/repository"):
+        scope, who = "repo:admin", "an administrator of the repository"
+    else:
+        scope, who = "org:admin", "an administrator of the organization"
+    text = f"{error} It takes {who}; of a token the scope {scope}."
+    return QuayError(text, error.status, error.text, error.kind)
+
+
 def lacks(error: MissingApi, path: str) -> MissingApi:
     """The error, which names the feature."""
     key = next((key for part, key in _FEATURES.items() if part in path), "")
@@ -88,7 +104,7 @@ def write(quay: Quay, change: Change) -> Any:
                 continue
             if change.action == "create" and error.status == 400 and _EXISTS.search(error.text):
                 raise Conflict(str(error)) from error
-            raise
+            raise _needed(error, call.method, path) from error
     return answer
 
 
@@ -109,7 +125,7 @@ def read(quay: Quay, paths: Iterable[str], answers: dict[str, Any]) -> None:
         except QuayError as error:
             if error.status == 404:
                 return None
-            raise
+            raise _needed(error, "GET", path) from error
 
     asked = [path for path in dict.fromkeys(paths) if path not in answers]
     if asked:

@@ -355,13 +355,14 @@ def _mentioned(item: Item) -> set[Delegate]:
 
 
 def names(quay: Quay) -> list[str]:
-    """The organizations that whoever asks can see: a superuser all, anybody else his own."""
+    """The organizations that whoever asks can see: a superuser all, anybody else those that he administers."""
     try:
         found = quay.request("GET", "/api/v1/superuser/organizations/", about="list the organizations")["organizations"]
     except QuayError as error:
         if error.status != 403 and not isinstance(error, MissingApi):
             raise
-        found = quay.request("GET", _ME, about="list one's own organizations")["organizations"]
+        own = quay.request("GET", _ME, about="list one's own organizations")["organizations"]
+        found = [item for item in own if item["is_org_admin"]]
     return sorted(item["name"] for item in found)
 
 
