@@ -128,6 +128,19 @@ options:
               file:
                 description: Absolute path of a file with mode 0600 where the module runs.
                 type: path
+          federation:
+            description: Who else may act as the robot, with a token of another issuer. These and no others.
+            type: list
+            elements: dict
+            suboptions:
+              issuer:
+                description: The issuer of the tokens, a URL.
+                type: str
+                required: true
+              subject:
+                description: The subject of the tokens, such as V(system:serviceaccount:builds:builder).
+                type: str
+                required: true
           rotate:
             description: When the robot gets a new token. Needs O(organizations[].robots[].store).
             type: dict

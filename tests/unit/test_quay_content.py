@@ -600,6 +600,18 @@ def test_a_run_that_is_killed_is_finished_by_the_next_one(
     assert json.loads(file.read_text())["password"] == token(site)
 
 
+def test_who_else_may_act_as_a_robot(site: Site) -> None:
+    entry = {"issuer": "https://idp.example.com", "subject": "system:serviceaccount:builds:builder"}
+    other = {**entry, "subject": "system:serviceaccount:builds:other"}
+    result = check_and_run(site, acme(robots=[{"name": "ci", "federation": [entry]}]))
+    assert kinds(result)[-1] == ("create", "RobotFederation", "ci")
+    assert site.run(*site.export()["organizations"])["changes"] == []
+    result = check_and_run(site, acme(robots=[{"name": "ci", "federation": [other, entry]}]))
+    assert kinds(result) == [("update", "RobotFederation", "ci")]
+    result = check_and_run(site, acme(robots=[{"name": "ci", "federation": []}]))
+    assert kinds(result) == [("delete", "RobotFederation", "ci")]
+
+
 # What is refused, before anything is written
 
 
@@ -636,6 +648,7 @@ def mirrored(**more: Any) -> dict[str, Any]:
         (acme(teams=[{"name": "devs", "members": [{"user": "nobody"}]}]), "members: Quay has no user nobody."),
         (acme(robots=[{"name": "acme+ci"}]), "Give the robot's name without the organization."),
         (acme(robots=[{"name": "ci", "description": "x" * 256}]), "at most 255 characters"),
+        (acme(robots=[{"name": "ci", "federation": [{"issuer": "idp", "subject": "s"}]}]), "'idp' is not a URL"),
         (acme(robots=[{"name": "ci", "store": {}}]), "store: give secret, file or both."),
         (acme(robots=[{"name": "ci", "rotate": {"after": "30d"}}]), "rotate: give store, too"),
         (acme(robots=[{"name": "ci", "store": {"file": "/tmp/x"}, "rotate": {"after": "0d"}}]), "must be more than 0"),

@@ -39,6 +39,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.state impor
     parse,
     permission_listings,
     repository_parts,
+    robot_parts,
 )
 
 #: The lists of an organization that can be purged.
@@ -150,6 +151,7 @@ class Content:
             defaults=item["default_permissions"] is not None or (everybody and bool(asked)),
             permissions=asked,
             own=[part for part in OWN if item[part.name] is not None],
+            federations=frozenset(it["name"] for it in present(item["robots"]) if it["federation"] is not None),
             of_repositories={it["name"]: repositories.parts(it) for it in present(item["repositories"])},
         )
 
@@ -168,7 +170,8 @@ class Content:
         calls.read(quay, [path for item, parts in wanted for path in listings(item["name"], parts)], answers)
         found = {item["name"]: parse(item["name"], parts, answers) for item, parts in wanted}
         more = [path for item, parts in wanted for path in permission_listings(found[item["name"]], parts)]
-        more += [path for item, parts in wanted for path in repository_parts(found[item["name"]], parts)]
+        for item, parts in wanted:
+            more += [*robot_parts(found[item["name"]], parts), *repository_parts(found[item["name"]], parts)]
         calls.read(quay, more, answers)
         for item, parts in wanted:
             complete(found[item["name"]], parts, answers)
@@ -373,15 +376,15 @@ def export(quay: Quay, wanted: Sequence[str], with_users: bool) -> dict[str, Any
     for name in wanted:
         if answers[organization_path(name)] is None:
             raise InputError(f"organizations: Quay has no organization {name}.")
-    own, of_repositories = _offered(quay)
-    parts = Parts(own=own, of_repositories=of_repositories)
+    parts = _offered(quay)
     calls.read(quay, [path for name in wanted for path in listings(name, parts)], answers)
     found = [parse(name, parts, answers) for name in wanted]
     more = [path for have in found for path in permission_listings(have, parts)]
-    calls.read(quay, more + [path for have in found for path in repository_parts(have, parts)], answers)
+    more += [path for have in found for path in (*robot_parts(have, parts), *repository_parts(have, parts))]
+    calls.read(quay, more, answers)
     for have in found:
         complete(have, parts, answers)
-    content: dict[str, Any] = {"organizations": [_exported(have, own) for have in found]}
+    content: dict[str, Any] = {"organizations": [_exported(have, parts.own) for have in found]}
     if with_users:
         calls.read(quay, [users.PATH, messages.PATH], answers)
         there = {item["username"]: item for item in answers[users.PATH]["users"]}
@@ -390,13 +393,14 @@ def export(quay: Quay, wanted: Sequence[str], with_users: bool) -> dict[str, Any
     return content
 
 
-def _offered(quay: Quay) -> tuple[list[Part], list[Part]]:
-    """The parts that this Quay has, as its discovery document says."""
+def _offered(quay: Quay) -> Parts:
+    """Everything that this Quay has, as its discovery document says."""
     document = quay.request("GET", "/api/v1/discovery", about="see which features Quay has")["paths"]
     organization, repository = "/api/v1/organization/{orgname}", "/api/v1/repository/{repository}"
-    return (
-        [part for part in OWN if part.path(organization) in document],
-        [part for part in repositories.PARTS if part.path(repository) in document],
+    return Parts(
+        own=[part for part in OWN if part.path(organization) in document],
+        of_repositories=[part for part in repositories.PARTS if part.path(repository) in document],
+        federations=None if f"{organization}/robots/{{robot_shortname}}/federation" in document else frozenset(),
     )
 
 

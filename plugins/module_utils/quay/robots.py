@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -42,6 +42,11 @@ SPEC: dict[str, Any] = {
             },
             "file": {"type": "path"},
         },
+    },
+    "federation": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"issuer": {"type": "str", "required": True}, "subject": {"type": "str", "required": True}},
     },
     "rotate": {"type": "dict", "options": {"after": {"type": "str", "required": True}}},
 }
@@ -85,6 +90,9 @@ def check(items: list[Item], what: str) -> None:
             raise InputError(f"{here}.store: give secret, file or both.")
         if item["store"] and item["store"]["file"] and not item["store"]["file"].startswith("/"):
             raise InputError(f"{here}.store.file: {item['store']['file']!r} is no absolute path.")
+        for entry in item["federation"] or []:
+            if not entry["issuer"].startswith(("http://", "https://")):
+                raise InputError(f"{here}.federation: the issuer {entry['issuer']!r} is not a URL of https or http.")
         if item["rotate"]:
             if not item["store"]:
                 raise InputError(f"{here}.rotate: give store, too: a new token has to be kept somewhere.")
@@ -108,6 +116,8 @@ def plan(
             warnings.append(
                 f"Robot {have.name}+{item['name']} has another description: Quay's API cannot change it once the robot is there."
             )
+        if item["federation"] is not None:
+            steps += _federation(item, there, path, have.name)
         steps += _tokens(item, there, have.name, stored, host, now)
     gone = {item["name"] for item in absent(items)}
     if purge:
@@ -116,6 +126,22 @@ def plan(
         call = Call("DELETE", organization_path(have.name, "robots", name))
         steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE, call))
     return steps, warnings
+
+
+def _federation(item: Item, there: Robot | None, path: str, organization: str) -> list[Change]:
+    """Who else may act as the robot: all of them in one request."""
+    before = there.federation if there else frozenset()
+    after = {(entry["issuer"], entry["subject"]) for entry in item["federation"]}
+    if before == after:
+        return []
+    call = Call("POST", f"{path}/federation", _entries(after)) if after else Call("DELETE", f"{path}/federation")
+    shown_ = ({"federation": _entries(before)} if before else None, {"federation": _entries(after)} if after else None)
+    stage = calls.REPOSITORY_AND_MEMBER if after else calls.TAKE_AWAY
+    return [change("RobotFederation", organization, item["name"], *shown_, stage, call)]
+
+
+def _entries(federation: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"issuer": issuer, "subject": subject} for issuer, subject in sorted(federation)]
 
 
 def _create(name: str, organization: str, call: Call) -> Change:
@@ -186,4 +212,7 @@ def shown(name: str, robot: Robot) -> dict[str, Any]:
 
 def exported(have: Organization) -> list[dict[str, Any]]:
     """As the document has them."""
-    return [shown(name, robot) for name, robot in sorted(have.robots.items())]
+    return [
+        {**shown(name, robot), **({"federation": _entries(robot.federation)} if robot.federation else {})}
+        for name, robot in sorted(have.robots.items())
+    ]

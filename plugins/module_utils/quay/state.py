@@ -61,6 +61,8 @@ class Parts:
     permissions: Mapping[str, Whose] | None = None
     #: the parts that have a request of their own: of the organization, and of some of its repositories or of all
     own: Sequence[Part] = ()
+    #: the robots whose federation is read; None: of all
+    federations: frozenset[str] | None = None
     of_repositories: Mapping[str, Sequence[Part]] | Sequence[Part] = ()
 
     def of_repository(self, name: str) -> Sequence[Part]:
@@ -84,6 +86,8 @@ class Robot:
     created: str = ""
     token: str = dataclasses.field(default="", repr=False)
     repositories: frozenset[str] = frozenset()
+    #: who may act as it, as (issuer, subject)
+    federation: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclasses.dataclass
@@ -207,6 +211,15 @@ def _asked(found: Organization, parts: Parts) -> dict[str, Whose]:
     return {name: whose for name, whose in parts.permissions.items() if name in found.repositories}
 
 
+def _federated(found: Organization, parts: Parts) -> list[str]:
+    return [name for name in found.robots if parts.federations is None or name in parts.federations]
+
+
+def robot_parts(found: Organization, parts: Parts) -> list[str]:
+    """The paths of the federations of robots that are there."""
+    return [organization_path(found.name, "robots", name, "federation") for name in _federated(found, parts)]
+
+
 def repository_parts(found: Organization, parts: Parts) -> list[str]:
     """The paths of the parts of repositories that are there."""
     return [
@@ -254,7 +267,10 @@ def permission_listings(found: Organization, parts: Parts) -> list[str]:
 
 
 def complete(found: Organization, parts: Parts, answers: Answers) -> None:
-    """Add to what ``parse`` made: permissions, and the parts of repositories."""
+    """Add to what ``parse`` made: permissions, federations of robots, and the parts of repositories."""
+    for name in _federated(found, parts):
+        listing = answers.get(organization_path(found.name, "robots", name, "federation")) or []
+        found.robots[name].federation = frozenset((item["issuer"], item["subject"]) for item in listing)
     for name, there_ in found.repositories.items():
         base = repository_path(found.name, name)
         there_.parts = {part.name: answers.get(part.path(base)) for part in parts.of_repository(name)}
