@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+import requests
 from moto.core.responses import ActionResult
 from moto.ecr.responses import ECRResponse
 from moto.iam.exceptions import IAMException
@@ -68,6 +69,7 @@ def aws() -> Iterator[Aws]:
     server.start()
     host, port = server.get_host_and_port()
     running = Aws(f"http://{host}:{port}", [])
+    requests.post(f"{running.url}/moto-api/reset", timeout=10).raise_for_status()  # what another left in this process
 
     def answer(response: Any) -> ActionResult:
         running.issued.append(running.token())

@@ -66,19 +66,18 @@ EXAMPLES = r"""
 plugin: quayside.registry.kubeconfigs
 paths: [~/.kube/fleet]
 
----
 # kubeconfigs.yml: one cluster for each file, named after it; groups by what stands in its name
-plugin: quayside.registry.kubeconfigs
-paths: [kubeconfigs/*.kubeconfig]
-current_context_only: true
-hostname: file
-groups:
-  production: inventory_hostname.startswith('prod')
-keyed_groups:
-  - key: kubeconfig_server.split('.')[1]
-    prefix: site
-compose:
-  builders_auth_file: "'/etc/quayside/' ~ inventory_hostname ~ '.json'"
+# plugin: quayside.registry.kubeconfigs
+# paths: [kubeconfigs/*.kubeconfig]
+# current_context_only: true
+# hostname: file
+# groups:
+#   production: inventory_hostname.startswith('prod')
+# keyed_groups:
+#   - key: kubeconfig_server.split('.')[1]
+#     prefix: site
+# compose:
+#   builders_auth_file: "'/etc/quayside/' ~ inventory_hostname ~ '.json'"
 """
 
 import fnmatch

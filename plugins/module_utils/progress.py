@@ -55,9 +55,13 @@ class Step:
 
 @contextlib.contextmanager
 def step(place: str) -> Iterator[Step]:
-    """A step at a place (a cluster, an image), reported as ended however it ends."""
+    """A step at a place (a cluster, an image), reported as ended unless it is interrupted: then the callback says what was."""
     current = Step(os.environ.get(LISTENER, ""), place)
     try:
         yield current
-    finally:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         current.end()
+        raise
+    current.end()

@@ -26,14 +26,14 @@ NEW = "registry.move.example"
 def hub(world: World) -> Iterator[ExternalRegistry]:
     """What the Docker Hub's host is to this machine."""
     host = "registry-1.docker.io"
-    with ExternalRegistry(host, world.certificate_for(host), address="127.0.0.41") as registry:
+    with ExternalRegistry(host, world.certificate_for(host)) as registry:
         yield registry
 
 
 @pytest.fixture
 def new(world: World) -> Iterator[ExternalRegistry]:
     """A registry that nobody reads without a password."""
-    with ExternalRegistry(NEW, world.certificate_for(NEW), {"ann": PASSWORD}, "127.0.0.42") as registry:
+    with ExternalRegistry(NEW, world.certificate_for(NEW), {"ann": PASSWORD}) as registry:
         yield registry
 
 

@@ -168,7 +168,8 @@ def test_built_promoted_pulled_and_imported(fleet: Fleet, tmp_path: Path) -> Non
     stream = [{"name": "web", "namespace": "shop-preview", "tags": [{"name": "1.0", "from": f"{source}/shop/web:1.0"}]}]
     imported = fleet.run(fleet.image_streams, "-e", json.dumps({"image_streams_list": stream}), "--limit", "production")
     assert [change["kind"] for change in imported.changes] == ["ImageStream"]
-    (result,) = imported.results[-1][2]["ansible_facts"]["image_streams_result"]["image_streams"]
+    (facts,) = [result["ansible_facts"] for _task, _host, result in imported.results if "ansible_facts" in result]
+    (result,) = facts["image_streams_result"]["image_streams"]
     assert [tag["digest"] for tag in result["tags"]] == [digest]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import shutil
 import tempfile
@@ -27,6 +28,13 @@ from .controlplane import free_ports
 from .images import tiny_image
 from .processes import Process
 
+_NUMBERS = itertools.count(1)
+
+
+def new_address() -> str:
+    """An address for one more registry: on port 443 each needs its own."""
+    return f"127.0.1.{next(_NUMBERS)}"
+
 
 class ExternalRegistry:
     """One registry. ``host`` is its name, HOST or HOST:PORT.
@@ -40,11 +48,12 @@ class ExternalRegistry:
         host: str,
         certificate: tuple[str, str] | None = None,
         users: Mapping[str, str] | None = None,
-        address: str = "127.0.0.31",
+        address: str = "",
     ) -> None:
         self.host = host
         self.users = dict(users or {})
         self._name, _colon, port = host.partition(":")
+        address = address or new_address()
         self._port = int(port or (443 if sandbox.inside() else free_ports(address, 1)[0]))
         self._address = address
         self._directory = Path(tempfile.mkdtemp(prefix=f"registry-{self._name}-"))

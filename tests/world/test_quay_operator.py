@@ -59,7 +59,8 @@ def test_a_registry_is_completed_rolled_out_and_answers(world: World) -> None:
     assert (status["currentVersion"], status["observedGeneration"]) == ("v3.14.0", item["metadata"]["generation"])
     assert condition(world, "q1", "RolloutBlocked")[:2] == ("False", "ComponentsCreationSuccess")
     assert condition(world, "q1", "ComponentObjectStorageReady")[:2] == ("True", "ComponentNotManaged")
-    assert requests.get(status["registryEndpoint"], verify=str(world.ca_bundle), timeout=10).status_code == 200
+    discovery = f"{status['registryEndpoint']}/api/v1/discovery"
+    assert requests.get(discovery, verify=str(world.ca_bundle), timeout=10).status_code == 200
 
 
 @pytest.mark.parametrize(

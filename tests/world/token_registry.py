@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from .external import ExternalRegistry
+from .external import ExternalRegistry, new_address
 from .pki import Authority, write_private
 
 LIFE = 300  # seconds of a token, as on ghcr.io
@@ -41,10 +41,10 @@ class TokenRegistry(ExternalRegistry):
         certificate: tuple[str, str],
         users: Mapping[str, str],
         read_only: Mapping[str, str] | None = None,
-        address: str = "127.0.0.32",
     ) -> None:
         self.read_only = dict(read_only or {})
         self._signer = Authority.create("token service").server(["token service"])
+        address = new_address()
         self._service = http.server.ThreadingHTTPServer((address, 0), _handler(self))
         self.realm = f"https://{host.partition(':')[0]}:{self._service.server_address[1]}/token"
         super().__init__(host, certificate, users, address)
