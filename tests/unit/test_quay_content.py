@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from quays import RunningQuay
+from quays import RunningQuay, large_organization
 
 from ansible_collections.quayside.registry.plugins.module_utils.quay import calls
 from support import Killed, run_module
@@ -509,24 +509,16 @@ def test_every_request_is_one_that_the_recorded_quay_documents(site: Site) -> No
     assert not unknown and len(asked) > 40
 
 
-def test_twenty_organizations_are_read_in_at_most_twelve_requests_each(site: Site) -> None:
-    def large(number: int) -> dict[str, Any]:
-        teams = [{"name": f"team{team}", "members": [{"robot": f"robot{team}"}]} for team in range(10)]
-        permissions = [{"team": f"team{team}", "role": "write"} for team in range(3)]
-        return {
-            "name": f"organization{number}",
-            "teams": teams,
-            "robots": [{"name": f"robot{robot}"} for robot in range(15)],
-            "repositories": [{"name": f"repository{it}", "permissions": permissions} for it in range(50)],
-            "default_permissions": [{"team": "team0", "role": "read"}],
-        }
-
-    wanted = [large(number) for number in range(20)]
-    site.run(*wanted, purge=EVERYTHING)
-    begin = len(site.running.quay.requests)
-    assert site.run(*wanted, purge=EVERYTHING)["changes"] == []
+@pytest.mark.parametrize(("spread", "listings"), [(False, 3), (True, 25)])
+def test_requests_grow_with_organizations_alone(site: Site, spread: bool, listings: int) -> None:
+    """``listings``: of who has permissions. With few that have them an organization is read in at most 12 requests."""
+    documents = [large_organization(number, repositories=30, spread=spread) for number in range(4)]
+    site.run(*documents, purge=EVERYTHING)
     sign_in = 2
-    assert len(site.running.quay.requests) - begin - sign_in <= 12 * 20
+    for count in (1, 2, 4):
+        begin = len(site.running.quay.requests)
+        assert site.run(*documents[:count], purge=EVERYTHING)["changes"] == []
+        assert len(site.running.quay.requests) - begin == sign_in + (READS + listings) * count
 
 
 # Tokens of robots
