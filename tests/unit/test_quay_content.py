@@ -13,8 +13,7 @@ import pytest
 import requests
 from quays import RunningQuay, large_organization
 
-from ansible_collections.quayside.registry.plugins.module_utils.quay import calls
-from support import Killed, run_module
+from support import run_module
 
 PASSWORD = "quaypass12345"
 EVERYTHING = ["teams", "members", "robots", "repositories", "permissions", "default_permissions"]
@@ -563,33 +562,6 @@ def test_an_old_token_is_replaced(site: Site, tmp_path: Path) -> None:
     assert kinds(result) == [("update", "RobotToken", "ci"), ("update", "File", str(file))]
     now = json.loads(file.read_text())
     assert now["password"] == token(site) != kept["password"]
-
-
-@pytest.mark.parametrize("writes", range(1, 17))
-def test_a_run_that_is_killed_is_finished_by_the_next_one(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
-) -> None:
-    file = tmp_path / "ci.json"
-    wanted = {**ACME, "robots": [robot(file)["robots"][0], *ACME["robots"][1:]]}
-    original, left = calls.write, [writes]
-
-    def write(quay: Any, change: Any) -> Any:
-        if left[0] <= 0:
-            raise Killed
-        left[0] -= 1
-        return original(quay, change)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(calls, "write", write)
-        patch.setattr(calls, "WORKERS", 1)
-        if writes < 14:
-            with pytest.raises(Killed):
-                site.run(wanted)
-        else:
-            site.run(wanted)
-    site.run(wanted)
-    assert site.run(wanted)["changes"] == []
-    assert json.loads(file.read_text())["password"] == token(site)
 
 
 def test_who_else_may_act_as_a_robot(site: Site) -> None:

@@ -158,7 +158,11 @@ def _tokens(item: Item, there: Robot | None, organization: str, stored: Stored, 
             f"Quay does not show the token of robot {account}: it shows it to administrators of organization {organization} only. Connect"
             " as one of them, or leave store out."
         )
-    kept = next((content for place in wanted if (content := stored.get(place))), None) or {}
+    found = [content for place in wanted if (content := stored.get(place))]
+    # a run that was killed may have left the new token in one place and the old one in the other
+    kept = next(
+        (content for content in found if there and content.get("password") == there.token), found[0] if found else {}
+    )
     issued = _issued(there, kept)
     renew = bool(there and item["rotate"]) and now - issued >= seconds((item["rotate"] or {})["after"], "rotate.after")
     if renew and there:
