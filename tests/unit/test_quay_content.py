@@ -413,6 +413,25 @@ def test_a_mirror_is_made_and_changed(site: Site) -> None:
     assert site.run(*exported, purge=EVERYTHING)["changes"] == []
 
 
+def test_a_robot_that_a_mirror_uses_goes_with_its_repository_and_not_without_it(site: Site) -> None:
+    site.run(acme(robots=[{"name": "ci"}], repositories=[mirrored()]))
+    gone = acme(robots=[{"name": "ci", "state": "absent"}])
+    assert "Give the mirror another robot." in site.run(gone)["msg"]
+    both = {**gone, "repositories": [{"name": "web", "state": "absent"}]}
+    assert [item[1] for item in kinds(check_and_run(site, both))] == ["Repository", "Robot"]
+
+
+def test_a_repository_that_is_no_mirror_any_more_becomes_one_again(site: Site) -> None:
+    document = acme(robots=[{"name": "ci"}], repositories=[mirrored()])
+    site.run(document)
+    site.run(acme(repositories=[{"name": "web", "mode": "normal"}]))
+    exported = site.export()["organizations"]
+    assert "mirror" not in exported[0]["repositories"][0]
+    assert site.run(*exported)["changes"] == []
+    assert kinds(check_and_run(site, document)) == [("update", "Repository", "web")]
+    assert site.export()["organizations"][0]["repositories"][0]["mode"] == "mirror"
+
+
 def test_of_two_that_are_the_same_one_is_enough(site: Site) -> None:
     site.run(FULL)
     body = {"event": "repo_push", "method": "webhook", "config": {"url": "https://hooks.example.com/T0KEN"}}

@@ -113,7 +113,7 @@ def _repository(item: Item, there: Repository | None, organization: str) -> list
     wanted = {
         "visibility": item["visibility"],
         "description": item["description"],
-        "mode": item["mode"],
+        "mode": item["mode"] or ("mirror" if item["mirror"] and there and there.parts["mirror"] else None),
     }
     have = shown(name, there or Repository())
     different = calls.differences(have, wanted)
@@ -199,4 +199,6 @@ def exported(have: Organization) -> list[dict[str, Any]]:
 
 def _exported_parts(repository: Repository) -> dict[str, Any]:
     found = {part.name: part.exported(repository.parts[part.name]) for part in PARTS if part.name in repository.parts}
+    if repository.state != "MIRROR":  # of a repository that once was a mirror Quay keeps what it mirrored
+        found["mirror"] = None
     return {name: value for name, value in found.items() if value is not None}

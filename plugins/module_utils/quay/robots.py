@@ -124,7 +124,7 @@ def plan(
         gone |= have.robots.keys() - {item["name"] for item in items}
     for name in sorted(gone & have.robots.keys()):
         call = Call("DELETE", organization_path(have.name, "robots", name))
-        steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE, call))
+        steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE_ROBOT, call))
     return steps, warnings
 
 
