@@ -18,6 +18,7 @@ from support import run_module
 
 ALICE = {"kind": "user", "name": "alice"}
 NAMES = ["aa", "bb", "cc"]
+REPOSITORIES = ["db", "web", "web/api"]
 ROLES = st.sampled_from(["read", "write", "admin"])
 TEXTS = st.sampled_from(["", "one", "two lines\nof text"])
 
@@ -94,10 +95,10 @@ def mirrored(robots: list[str]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def organizations(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    """A whole organization, in the order in which an export has it."""
-    teams = sorted({*draw(some(NAMES)), "owners"})
-    robots = sorted(draw(some(NAMES)))
+def organizations(draw: st.DrawFn, name: str, full: bool = False) -> dict[str, Any]:
+    """A whole organization, in the order in which an export has it. full: with everything that has a name, and no mirror."""
+    teams = [*NAMES, "owners"] if full else sorted({*draw(some(NAMES)), "owners"})
+    robots = NAMES if full else sorted(draw(some(NAMES)))
     people = [*({"robot": robot} for robot in robots), {"user": "alice"}, {"user": "bob"}]
     everybody = sorted([*people, *({"team": team} for team in teams)], key=lambda who: sorted(who.items()))
     ordered = {str(who): number for number, who in enumerate(everybody)}
@@ -139,9 +140,9 @@ def organizations(draw: st.DrawFn, name: str) -> dict[str, Any]:
                 "immutability": draw(some(IMMUTABLE)),
                 "notifications": draw(some(HOOKS)),
             }
-            for repository in sorted(draw(some(["web", "web/api", "db"])))
+            for repository in (REPOSITORIES if full else sorted(draw(some(REPOSITORIES))))
         ]
-        + draw(st.lists(mirrored(robots), max_size=1) if robots else st.just([])),
+        + draw(st.lists(mirrored(robots), max_size=1) if robots and not full else st.just([])),
         "default_permissions": defaults,
         "quota": draw(
             st.one_of(
@@ -189,7 +190,7 @@ def there(site: Site) -> Any:
     return comparable(found)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(one=documents(), two=documents())
 def test_the_last_document_is_what_there_is(site: Site, other: Site, one: Any, two: Any) -> None:
     purge = {"purge": EVERYTHING, "purge_repositories": True}
@@ -229,3 +230,57 @@ def test_a_document_in_parts_is_the_same_document(site: Site, document: Any, dat
     order = data.draw(st.permutations(parts))
     whole, split = (site.run(*them, check=True)["changes"] for them in (document["organizations"], order))
     assert sorted(map(text, whole)) == sorted(map(text, split))
+
+
+#: What tells an item of a list from the others, where they have no name.
+IDENTITY = ("name", "user", "robot", "team", "created_by")
+#: Lists that a document says whole.
+WHOLE = ("auto_prune", "immutability", "notifications", "federation", "limits")
+
+
+@st.composite
+def parts_of(draw: st.DrawFn, item: Any) -> Any:
+    """What a document may say of it: not every attribute, not every item."""
+    if isinstance(item, list):
+        return [draw(parts_of(one)) for one in item if draw(st.booleans())]
+    if not isinstance(item, dict):
+        return item
+    whole = (*WHOLE, "quota", "proxy_cache")
+    return {
+        key: value if key in whole else draw(parts_of(value))
+        for key, value in item.items()
+        if key in (*IDENTITY, "role") or draw(st.booleans())
+    }
+
+
+def identity(item: Any) -> str:
+    return text({key: item[key] for key in IDENTITY if key in item})
+
+
+def together(there: Any, said: Any) -> Any:
+    """What there is when a document has been applied to what there was, without purge."""
+    if not isinstance(said, dict):
+        return said
+    found = dict(there)
+    for key, value in said.items():
+        if isinstance(value, list) and key not in WHOLE:
+            items = {identity(item): item for item in there[key]}
+            items |= {identity(item): together(items.get(identity(item), {}), item) for item in value}
+            found[key] = list(items.values())
+        elif isinstance(value, dict):
+            found[key] = value
+        else:
+            found[key] = together(there.get(key), value)
+    return found
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(whole=organizations("first", full=True), other=organizations("first", full=True), data=st.data())
+def test_what_a_document_does_not_speak_of_stays(site: Site, whole: Any, other: Any, data: st.DataObject) -> None:
+    emptied(site)
+    assert "failed" not in site.run(whole, purge=EVERYTHING)
+    said = data.draw(parts_of(other))
+    result = site.run(said)
+    assert "failed" not in result, result["msg"]
+    assert site.run(said)["changes"] == []
+    assert comparable(site.export()["organizations"]) == comparable([together(whole, said)])
