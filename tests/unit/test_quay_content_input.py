@@ -51,7 +51,7 @@ def refused(site: Site, **document: Any) -> str:
         ),
         (
             {"organizations": [acme(teams=[{"name": "devs", "members": [{"group": "x"}]}])]},
-            "organizations[acme].teams[devs].members[0].group: there is no such option. There are robot, state, user.",
+            "organizations[acme].teams[devs].members[0].group: there is no such option. There are email, robot, state, user.",
         ),
         (
             {"organizations": [acme(repositories=[{"name": "web", "permissions": [{"user": "bob", "role": "pull"}]}])]},

@@ -10,6 +10,7 @@ A session is signed in once, where there are a user and a password: a bearer tok
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import tempfile
@@ -205,6 +206,16 @@ class Quay:
             if not page.get("next_page"):
                 return items
             query = ("&" if "?" in path else "?") + urlencode({"next_page": page["next_page"]})
+
+    def numbered_pages(self, path: str, field: str, about: str = "") -> list[Any]:
+        """All items of a list that comes in numbered pages, as Quay has tags."""
+        items: list[Any] = []
+        for number in itertools.count(1):
+            page = self.request("GET", f"{path}&page={number}", about=about)
+            items += page[field]
+            if not page["has_additional"]:
+                break
+        return items
 
     def authorize(self, client_id: str, redirect_uri: str, scope: str) -> tuple[str, int]:
         """A token for an OAuth application by the authorization flow of a signed-in user; and for how many seconds."""

@@ -41,10 +41,15 @@ def check_repository(name: str, what: str) -> None:
             f"{what}: Quay does not take the name {name!r}: up to 255 lower case letters and digits, with '.', '_', '-' or '/' between"
             " them. Give it without the organization."
         )
-    if name.endswith(_TAKEN):
+    if taken(name):
         raise InputError(
             f"{what}: Quay's API cannot tell repository {name!r} from a part of repository {name.rpartition('/')[0]!r}."
         )
+
+
+def taken(name: str) -> bool:
+    """Whether Quay's API takes the name of a repository for a part of another one."""
+    return name.endswith(_TAKEN)
 
 
 def check_email(email: str, what: str) -> None:
