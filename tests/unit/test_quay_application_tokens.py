@@ -143,6 +143,20 @@ def test_a_run_that_was_killed_before_the_token_was_kept(
     assert site.run(acme(kept(file)))["changes"] == []
 
 
+def test_of_several_tokens_with_a_name_the_kept_one_stays(site: Site, tmp_path: Path) -> None:
+    """What a run leaves that was killed after it had kept a new token, and before it revoked the old one."""
+    file = tmp_path / "plan.json"
+    site.run(acme(kept(file)))
+    (mine,) = listed(site)
+    (application,) = site.call("GET", "/api/v1/organization/acme/applications")["applications"]
+    path = f"/api/v1/organization/acme/applications/{application['client_id']}/tokens"
+    site.post(path, {"name": "plan", "scope": "repo:read"})
+    result = check_and_run(site, acme(kept(file)))
+    assert kinds(result) == [("delete", "OAuthToken", "terraform: plan")]
+    assert "warnings" not in result
+    assert [item["uuid"] for item in listed(site)] == [mine["uuid"]]
+
+
 def test_an_export_lists_the_secrets_that_are_not_in_it(site: Site, tmp_path: Path) -> None:
     site.run({**acme(kept(tmp_path / "plan.json")), "robots": [{"name": "ci"}]})
     document = site.export()
