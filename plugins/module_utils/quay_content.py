@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
@@ -28,6 +27,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     namespace_of,
     new,
 )
+from ansible_collections.quayside.registry.plugins.module_utils.options import Module
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan, converge, diff
 from ansible_collections.quayside.registry.plugins.module_utils.quay import application_tokens, calls, robots, stores
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import Quay, Server, connect
@@ -83,7 +83,7 @@ class Places:
 
 def run(argument_spec: Mapping[str, Any]) -> None:
     """The module."""
-    module = AnsibleModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True)
+    module = Module(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True)
     params = module.params
     done: list[Change] = []
     plan = Plan()
@@ -148,7 +148,7 @@ def _writer(quay: Quay, places: Places) -> Callable[[Change], None]:
 
 def run_info(argument_spec: Mapping[str, Any]) -> None:
     """The module ``quay_content_info``."""
-    module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True)
+    module = Module(argument_spec=dict(argument_spec), supports_check_mode=True)
     try:
         with connect(module.params) as quay:
             wanted = module.params["organizations"]

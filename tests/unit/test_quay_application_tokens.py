@@ -12,7 +12,9 @@ import requests
 from quays import RunningQuay
 from test_quay_content import Site, check_and_run, kinds, site
 
+from ansible_collections.quayside.registry.plugins.module_utils import credentials
 from ansible_collections.quayside.registry.plugins.module_utils.host.kept_file import KeptFile
+from ansible_collections.quayside.registry.plugins.module_utils.quay import application_tokens, stores
 from support import Killed
 
 __all__ = ["site"]
@@ -81,6 +83,33 @@ def test_a_token_that_is_kept_nowhere_is_made_anew_and_said_so(site: Site, tmp_p
     assert "Token plan of application terraform in organization acme was not kept" in result["warnings"][0]
     (new,) = listed(site)
     assert new["uuid"] != old["uuid"] and works(site, file)
+
+
+def test_of_two_places_the_one_with_the_token_that_is_as_wanted_counts() -> None:
+    """What a run leaves that was killed between them."""
+
+    def there(name: str, scope: str) -> dict[str, Any]:
+        times = {"created": "2026-01-01T00:00:00Z", "expires_at": "2035-12-31T12:00:00Z"}
+        return {"uuid": name, "name": "plan", "scope": scope, **times}
+
+    secret, file = ("Secret", "default", "plan"), ("File", "", "/tmp/plan")
+    store = {"secret": {"namespace": "default", "name": "plan"}, "file": "/tmp/plan"}
+    item = {
+        "name": "plan",
+        "state": "present",
+        "scopes": ["repo:read"],
+        "expires_in": None,
+        "rotate": None,
+        "store": store,
+    }
+    stored = {secret: {"token": "1", "token_id": "old"}, file: {"host": "quay", "token": "2", "token_id": "new"}}
+    keeping = stores.Keeping(stored, "quay", credentials.epoch("2026-02-01T00:00:00Z"))
+    application = {"name": "terraform", "tokens": [item]}
+    listing = [there("new", "repo:read"), there("old", "repo:write")]
+    steps, warnings = application_tokens.plan(application, listing, "ID", "/base", "acme", keeping, False)
+    assert [(step.action, step.kind) for step in steps][0] == ("update", "Secret")
+    assert [step.request[0].path for step in steps if step.kind == "OAuthToken"] == ["/base/ID/tokens/old"]
+    assert warnings == []
 
 
 def test_an_old_token_is_replaced(site: Site, tmp_path: Path) -> None:

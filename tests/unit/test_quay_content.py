@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from quays import RunningQuay
+from quays import RunningQuay, large_organization
 
-from ansible_collections.quayside.registry.plugins.module_utils.quay import calls
-from support import Killed, run_module
+from support import run_module
 
 PASSWORD = "quaypass12345"
 EVERYTHING = ["teams", "members", "robots", "repositories", "permissions", "default_permissions"]
@@ -422,6 +421,25 @@ def test_a_mirror_is_made_and_changed(site: Site) -> None:
     assert site.run(*exported, purge=EVERYTHING)["changes"] == []
 
 
+def test_a_robot_that_a_mirror_uses_goes_with_its_repository_and_not_without_it(site: Site) -> None:
+    site.run(acme(robots=[{"name": "ci"}], repositories=[mirrored()]))
+    gone = acme(robots=[{"name": "ci", "state": "absent"}])
+    assert "Give the mirror another robot." in site.run(gone)["msg"]
+    both = {**gone, "repositories": [{"name": "web", "state": "absent"}]}
+    assert [item[1] for item in kinds(check_and_run(site, both))] == ["Repository", "Robot"]
+
+
+def test_a_repository_that_is_no_mirror_any_more_becomes_one_again(site: Site) -> None:
+    document = acme(robots=[{"name": "ci"}], repositories=[mirrored()])
+    site.run(document)
+    site.run(acme(repositories=[{"name": "web", "mode": "normal"}]))
+    exported = site.export()["organizations"]
+    assert "mirror" not in exported[0]["repositories"][0]
+    assert site.run(*exported)["changes"] == []
+    assert kinds(check_and_run(site, document)) == [("update", "Repository", "web")]
+    assert site.export()["organizations"][0]["repositories"][0]["mode"] == "mirror"
+
+
 def test_of_two_that_are_the_same_one_is_enough(site: Site) -> None:
     site.run(FULL)
     body = {"event": "repo_push", "method": "webhook", "config": {"url": "https://hooks.example.com/T0KEN"}}
@@ -556,24 +574,16 @@ def test_every_request_for_tags_tokens_and_organization_mirrors_is_documented(si
     assert site.running.unrecorded() == []
 
 
-def test_twenty_organizations_are_read_in_at_most_twelve_requests_each(site: Site) -> None:
-    def large(number: int) -> dict[str, Any]:
-        teams = [{"name": f"team{team}", "members": [{"robot": f"robot{team}"}]} for team in range(10)]
-        permissions = [{"team": f"team{team}", "role": "write"} for team in range(3)]
-        return {
-            "name": f"organization{number}",
-            "teams": teams,
-            "robots": [{"name": f"robot{robot}"} for robot in range(15)],
-            "repositories": [{"name": f"repository{it}", "permissions": permissions} for it in range(50)],
-            "default_permissions": [{"team": "team0", "role": "read"}],
-        }
-
-    wanted = [large(number) for number in range(20)]
-    site.run(*wanted, purge=EVERYTHING)
-    begin = len(site.running.quay.requests)
-    assert site.run(*wanted, purge=EVERYTHING)["changes"] == []
+@pytest.mark.parametrize(("spread", "listings"), [(False, 3), (True, 25)])
+def test_requests_grow_with_organizations_alone(site: Site, spread: bool, listings: int) -> None:
+    """``listings``: of who has permissions. With few that have them an organization is read in at most 12 requests."""
+    documents = [large_organization(number, repositories=30, spread=spread) for number in range(4)]
+    site.run(*documents, purge=EVERYTHING)
     sign_in = 2
-    assert len(site.running.quay.requests) - begin - sign_in <= 12 * 20
+    for count in (1, 2, 4):
+        begin = len(site.running.quay.requests)
+        assert site.run(*documents[:count], purge=EVERYTHING)["changes"] == []
+        assert len(site.running.quay.requests) - begin == sign_in + (READS + listings) * count
 
 
 # Tokens of robots
@@ -618,33 +628,6 @@ def test_an_old_token_is_replaced(site: Site, tmp_path: Path) -> None:
     assert kinds(result) == [("update", "RobotToken", "ci"), ("update", "File", str(file))]
     now = json.loads(file.read_text())
     assert now["password"] == token(site) != kept["password"]
-
-
-@pytest.mark.parametrize("writes", range(1, 17))
-def test_a_run_that_is_killed_is_finished_by_the_next_one(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
-) -> None:
-    file = tmp_path / "ci.json"
-    wanted = {**ACME, "robots": [robot(file)["robots"][0], *ACME["robots"][1:]]}
-    original, left = calls.write, [writes]
-
-    def write(quay: Any, change: Any) -> Any:
-        if left[0] <= 0:
-            raise Killed
-        left[0] -= 1
-        return original(quay, change)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(calls, "write", write)
-        patch.setattr(calls, "WORKERS", 1)
-        if writes < 14:
-            with pytest.raises(Killed):
-                site.run(wanted)
-        else:
-            site.run(wanted)
-    site.run(wanted)
-    assert site.run(wanted)["changes"] == []
-    assert json.loads(file.read_text())["password"] == token(site)
 
 
 def test_who_else_may_act_as_a_robot(site: Site) -> None:

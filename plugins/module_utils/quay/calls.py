@@ -21,7 +21,8 @@ WORKERS = 8
 
 # The order of changes
 USER, ORGANIZATION, TEAM_AND_ROBOT, REPOSITORY_AND_MEMBER, PERMISSION, DEFAULT = range(6)
-TAKE_AWAY, DELETE, DELETE_ORGANIZATION = range(6, 9)
+# (a robot that a mirror uses goes after its repository)
+TAKE_AWAY, DELETE, DELETE_ROBOT, DELETE_ORGANIZATION = range(6, 10)
 
 #: Quay's words for what is there already, and for what is gone already (400 as well as 404; recorded).
 _EXISTS = re.compile(r"already exists|Existing robot|already a member|already been taken|Existing policy")
@@ -44,7 +45,10 @@ _FEATURES = {
 
 
 def _needed(error: QuayError, method: str, path: str) -> QuayError:
-    """The error, which says what whoever asks must be allowed."""
+    """The error, which says what whoever asks must be allowed, or what has to come before."""
+    if "used by a mirror" in error.text:
+        text = f"{error} Give the mirror another robot. Of a repository that is gone Quay forgets the mirror after a while."
+        return QuayError(text, error.status, error.text, error.kind)
     if error.status != 403 or error.kind != "insufficient_scope":
         return error
     if re.search(r"/superuser/|/api/v1/message|/syncing$", path) or (method != "GET" and "/quota" in path):

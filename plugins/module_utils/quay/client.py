@@ -28,6 +28,7 @@ try:
     import requests
     import urllib3
     from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import MaxRetryError
     from urllib3.util.retry import Retry
 except ImportError as error:
     IMPORT_ERROR: ImportError | None = error
@@ -52,6 +53,8 @@ CONNECTION: dict[str, dict[str, Any]] = {
 
 #: (connect, read) seconds. A busy Quay takes its time: sixteen requests with a token at once take 6 s each.
 _TIMEOUT = (10.0, 90.0)
+#: The longest time in seconds that is waited because Quay says so.
+_PATIENCE = 60
 _CSRF = "CSRF token was invalid or missing"
 _XHR = "X-Requested-With"
 
@@ -79,6 +82,12 @@ class _Retries(Retry):  # type: ignore[misc]
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
         return status_code == 429 or (method == "GET" and status_code in (502, 503, 504))
+
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """After many wrong passwords Quay asks for minutes and hours, which is for people to decide."""
+        if response is not None and (self.get_retry_after(response) or 0) > _PATIENCE:
+            raise MaxRetryError(kwargs.get("_pool"), url)
+        return super().increment(method, url, response, *args, **kwargs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,6 +265,11 @@ class Quay:
                     status,
                 ) from None
         text, kind = explain(answer.text, status)
+        if status == 429:
+            wait = answer.headers.get("Retry-After") or "60"
+            raise QuayError(
+                f"Could not {about} at {self.server.url}: {text}. Run again in {wait} seconds.", status, text
+            )
         raise QuayError(
             f"Could not {about} at {self.server.url}: {text}.{self._remedy(status, text, kind)}", status, text, kind
         )
@@ -272,8 +286,6 @@ class Quay:
             )
         if kind == "insufficient_scope":
             return f" {'The token lacks a scope, or its user' if by_token else f'User {self.user} lacks'} the right to do that."
-        if status == 429:
-            return " Quay throttles: wait a minute and run again."
         if status == 503 and "read-only" in text:
             return " Set REGISTRY_STATE: normal in Quay's config.yaml."
         return " See Quay's log." if status >= 500 else ""

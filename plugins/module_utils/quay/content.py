@@ -115,7 +115,11 @@ class Content:
         self._purge_repositories: bool = params["purge_repositories"]
         self._host = host
         users.check(self._users or [])
+        people = {item["name"] for item in present(self._users)}
         for item in self._organizations:
+            if item["name"] in people and item["state"] == "present":
+                text = "users has one of the same name, and Quay takes a name only once."
+                raise InputError(f"organizations[{item['name']}]: {text}")
             self._check(item)
         check_unique(self.places(), "store", lambda place: place[2])
 

@@ -29,7 +29,8 @@ def check_account(name: str, what: str) -> None:
     if not (_ACCOUNT.fullmatch(name) and 2 <= len(name) <= _LONGEST):
         raise InputError(
             f"{what}: Quay does not take the name {name!r}: 2 to 255 lower case letters and digits, with single '.', '_' or '-'"
-            " between them." + (" Give the robot's name without the organization." if "+" in name else "")
+            " between them."
+            + (" Give the robot's name without the organization." if "+" in name and "robot" in what else "")
         )
 
 

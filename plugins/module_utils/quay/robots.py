@@ -102,7 +102,7 @@ def plan(items: list[Item], have: Organization, purge: bool, keeping: stores.Kee
         gone |= have.robots.keys() - {item["name"] for item in items}
     for name in sorted(gone & have.robots.keys()):
         call = Call("DELETE", organization_path(have.name, "robots", name))
-        steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE, call))
+        steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE_ROBOT, call))
     return steps, warnings
 
 
@@ -136,7 +136,11 @@ def _tokens(item: Item, there: Robot | None, organization: str, keeping: stores.
             f"Quay does not show the token of robot {account}: it shows it to administrators of organization {organization} only. Connect"
             " as one of them, or leave store out."
         )
-    kept = next((content for place in wanted if (content := keeping.stored.get(place))), None) or {}
+    found = [content for place in wanted if (content := keeping.stored.get(place))]
+    # a run that was killed may have left the new token in one place and the old one in the other
+    kept = next(
+        (content for content in found if there and content.get("password") == there.token), found[0] if found else {}
+    )
     issued = _issued(there, kept)
     renew = bool(there and item["rotate"]) and keeping.now - issued >= seconds(
         (item["rotate"] or {})["after"], "rotate.after"
