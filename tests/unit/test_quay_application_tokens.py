@@ -12,7 +12,9 @@ import requests
 from quays import RunningQuay
 from test_quay_content import Site, check_and_run, kinds, site
 
+from ansible_collections.quayside.registry.plugins.module_utils import credentials
 from ansible_collections.quayside.registry.plugins.module_utils.host.kept_file import KeptFile
+from ansible_collections.quayside.registry.plugins.module_utils.quay import application_tokens, stores
 from support import Killed
 
 __all__ = ["site"]
@@ -83,6 +85,33 @@ def test_a_token_that_is_kept_nowhere_is_made_anew_and_said_so(site: Site, tmp_p
     assert new["uuid"] != old["uuid"] and works(site, file)
 
 
+def test_of_two_places_the_one_with_the_token_that_is_as_wanted_counts() -> None:
+    """What a run leaves that was killed between them."""
+
+    def there(name: str, scope: str) -> dict[str, Any]:
+        times = {"created": "2026-01-01T00:00:00Z", "expires_at": "2035-12-31T12:00:00Z"}
+        return {"uuid": name, "name": "plan", "scope": scope, **times}
+
+    secret, file = ("Secret", "default", "plan"), ("File", "", "/tmp/plan")
+    store = {"secret": {"namespace": "default", "name": "plan"}, "file": "/tmp/plan"}
+    item = {
+        "name": "plan",
+        "state": "present",
+        "scopes": ["repo:read"],
+        "expires_in": None,
+        "rotate": None,
+        "store": store,
+    }
+    stored = {secret: {"token": "1", "token_id": "old"}, file: {"host": "quay", "token": "2", "token_id": "new"}}
+    keeping = stores.Keeping(stored, "quay", credentials.epoch("2026-02-01T00:00:00Z"))
+    application = {"name": "terraform", "tokens": [item]}
+    listing = [there("new", "repo:read"), there("old", "repo:write")]
+    steps, warnings = application_tokens.plan(application, listing, "ID", "/base", "acme", keeping, False)
+    assert [(step.action, step.kind) for step in steps][0] == ("update", "Secret")
+    assert [step.request[0].path for step in steps if step.kind == "OAuthToken"] == ["/base/ID/tokens/old"]
+    assert warnings == []
+
+
 def test_an_old_token_is_replaced(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     wanted = acme(kept(file, expires_in="90d", rotate={"after": "30d"}))
@@ -141,6 +170,20 @@ def test_a_run_that_was_killed_before_the_token_was_kept(
     assert "was not kept" in result["warnings"][0]
     assert len(listed(site)) == 1 and works(site, file)
     assert site.run(acme(kept(file)))["changes"] == []
+
+
+def test_of_several_tokens_with_a_name_the_kept_one_stays(site: Site, tmp_path: Path) -> None:
+    """What a run leaves that was killed after it had kept a new token, and before it revoked the old one."""
+    file = tmp_path / "plan.json"
+    site.run(acme(kept(file)))
+    (mine,) = listed(site)
+    (application,) = site.call("GET", "/api/v1/organization/acme/applications")["applications"]
+    path = f"/api/v1/organization/acme/applications/{application['client_id']}/tokens"
+    site.post(path, {"name": "plan", "scope": "repo:read"})
+    result = check_and_run(site, acme(kept(file)))
+    assert kinds(result) == [("delete", "OAuthToken", "terraform: plan")]
+    assert "warnings" not in result
+    assert [item["uuid"] for item in listed(site)] == [mine["uuid"]]
 
 
 def test_an_export_lists_the_secrets_that_are_not_in_it(site: Site, tmp_path: Path) -> None:

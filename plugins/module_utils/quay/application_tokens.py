@@ -101,8 +101,7 @@ def plan(
     for item in present(application["tokens"]):
         same = [there for there in listing if there["name"] == item["name"]]
         wanted = stores.places(item)
-        kept = _kept(wanted, keeping.stored, same)
-        there = next((one for one in same if one["uuid"] == kept.get("token_id")), None)
+        kept, there = _kept(item, wanted, keeping, same)
         of = f"{organization}/{title(item['name'])}"
         shown = {"application": name, "name": item["name"]}
         if there and _fits(item, there, keeping.now):
@@ -135,11 +134,14 @@ def _client_id(quay: Quay, base: str, name: str) -> str:
     return str(next(item["client_id"] for item in listing if item["name"] == name))
 
 
-def _kept(places: Sequence[stores.Place], stored: stores.Stored, same: Sequence[Item]) -> Mapping[str, str]:
-    """What is kept of a token that is there."""
-    known = {there["uuid"] for there in same}
-    contents = (stored.get(place) or {} for place in places)
-    return next((it for it in contents if it.get("token") and it.get("token_id") in known), {})
+def _kept(
+    item: Item, places: Sequence[stores.Place], keeping: stores.Keeping, same: Sequence[Item]
+) -> tuple[Mapping[str, str], Item | None]:
+    """What is kept of a token that is there, and the token: one that is as wanted, if there is. A killed run leaves two."""
+    known = {there["uuid"]: there for there in same}
+    contents = [content for place in places if (content := keeping.stored.get(place))]
+    found = [(it, known[it["token_id"]]) for it in contents if it.get("token") and it.get("token_id") in known]
+    return next((one for one in found if _fits(item, one[1], keeping.now)), found[0] if found else ({}, None))
 
 
 def _fits(item: Item, there: Item, now: float) -> bool:

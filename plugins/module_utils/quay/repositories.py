@@ -147,7 +147,7 @@ def plan(items: list[Item] | None, have: Organization, how: Planning) -> list[Ch
             if item[part.name] is not None:
                 answer = there.parts[part.name] if there else None
                 steps += part.plan(item[part.name], answer, base, have.name, item["name"], calls.PERMISSION)
-        mode = item["mode"] or (there or Repository()).state.lower()
+        mode = item["mode"] or ("mirror" if item["mirror"] else (there or Repository()).state.lower())
         if item["tags"]:
             purges = "labels" in how.purges
             steps += tags.plan(item["tags"], base, have.name, item["name"], mode, have.answers, how.now, purges)
@@ -277,6 +277,8 @@ def exported(have: Organization, with_tags: bool) -> list[dict[str, Any]]:
 
 def _exported(have: Organization, name: str, repository: Repository, with_tags: bool) -> dict[str, Any]:
     parts = {part.name: part.exported(repository.parts[part.name]) for part in PARTS if part.name in repository.parts}
+    if repository.state != "MIRROR":  # of a repository that once was a mirror Quay keeps what it mirrored
+        parts["mirror"] = None
     own = shown(name, repository)
     if repository.state != "MIRROR":  # of a repository that once was a mirror Quay keeps what it mirrored
         parts["mirror"] = None
