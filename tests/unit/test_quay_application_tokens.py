@@ -89,7 +89,7 @@ def test_of_two_places_the_one_with_the_token_that_is_as_wanted_counts() -> None
     """What a run leaves that was killed between them."""
 
     def there(name: str, scope: str) -> dict[str, Any]:
-        times = {"created": "2026-01-01T00:00:00Z", "expires_at": "2035-12-31T12:00:00Z"}
+        times = {"created": "2026-01-01T00:00:00Z", "expires_at": "2036-01-01T12:00:00Z"}
         return {"uuid": name, "name": "plan", "scope": scope, **times}
 
     secret, file = ("Secret", "default", "plan"), ("File", "", "/tmp/plan")
@@ -107,7 +107,7 @@ def test_of_two_places_the_one_with_the_token_that_is_as_wanted_counts() -> None
     application = {"name": "terraform", "tokens": [item]}
     listing = [there("new", "repo:read"), there("old", "repo:write")]
     steps, warnings = application_tokens.plan(application, listing, "ID", "/base", "acme", keeping, False)
-    assert [(step.action, step.kind) for step in steps][0] == ("update", "Secret")
+    assert (steps[0].action, steps[0].kind) == ("update", "Secret")
     assert [step.request[0].path for step in steps if step.kind == "OAuthToken"] == ["/base/ID/tokens/old"]
     assert warnings == []
 

@@ -25,9 +25,14 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay import (
 )
 from ansible_collections.quayside.registry.plugins.module_utils.quay.applications import Applications
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import organization_path
-from ansible_collections.quayside.registry.plugins.module_utils.quay.client import MissingApi, Quay, QuayError
+from ansible_collections.quayside.registry.plugins.module_utils.quay.checks import (
+    check_addresses,
+    check_features,
+    check_users,
+)
+from ansible_collections.quayside.registry.plugins.module_utils.quay.client import Quay, QuayError
 from ansible_collections.quayside.registry.plugins.module_utils.quay.mentions import after, mentioned, mentions
-from ansible_collections.quayside.registry.plugins.module_utils.quay.names import Item, absent, check_unique, present
+from ansible_collections.quayside.registry.plugins.module_utils.quay.names import Item, check_unique, present
 from ansible_collections.quayside.registry.plugins.module_utils.quay.organization_mirror import OrganizationMirror
 from ansible_collections.quayside.registry.plugins.module_utils.quay.policies import IMMUTABLE, PRUNE
 from ansible_collections.quayside.registry.plugins.module_utils.quay.proxy_cache import ProxyCache
@@ -88,7 +93,6 @@ SPEC: dict[str, Any] = {
     "purge_repositories": {"type": "bool", "default": False},
 }
 
-DISCOVERY = "/api/v1/discovery"
 #: Who asks.
 ME = "/api/v1/user/"
 
@@ -220,9 +224,9 @@ class Content:
             teams.complete(found[item["name"]], answers)
         for item in self._organizations:
             found.setdefault(item["name"], parse(item["name"], Parts(), answers))
-        self._check_users(quay, found, answers)
-        self._check_addresses(quay, found, answers)
-        self._check_features(quay, found)
+        check_users(quay, self._organizations, self._users, found, answers)
+        check_addresses(quay, self._organizations, found, answers)
+        check_features(quay, self._organizations, found)
         self._check_tags(quay, found)
         there = {item["username"]: item for item in (answers.get(users.PATH) or {}).get("users", [])}
         shown = (answers.get(messages.PATH) or {}).get("messages", [])
@@ -246,68 +250,6 @@ class Content:
             if error.status == 401:  # a good token without the scope user:read
                 return ""
             raise
-
-    def _check_users(self, quay: Quay, found: Mapping[str, Organization], answers: dict[str, Any]) -> None:
-        """Refuse users that Quay does not have, before anything is written."""
-        unknown: dict[str, str] = {}
-        for item in present(self._organizations):
-            have = found[item["name"]]
-            known = {*have.people, quay.user}
-            known |= {who.name for team in have.teams.values() for who in team.invited}
-            known |= {default.delegate.name for default in have.defaults if default.delegate.kind == "user"}
-            known |= {default.created_by for default in have.defaults}
-            for who, where in mentions(item):
-                if who.kind == "user" and who.name not in known:
-                    unknown.setdefault(who.name, where)
-        made = {item["name"] for item in present(self._users)}
-        gone = {item["name"] for item in absent(self._users)}
-        if not unknown.keys() - made:
-            return
-        try:
-            calls.read(quay, [users.PATH], answers)
-        except MissingApi:
-            return
-        except QuayError as error:
-            if error.status == 403:  # no superuser: Quay itself will say
-                return
-            raise
-        there = {item["username"] for item in answers[users.PATH]["users"]} - gone | made
-        for name in sorted(unknown.keys() - there):
-            raise InputError(f"{unknown[name]}: Quay has no user {name}. Add it to users, or correct the name.")
-
-    def _check_addresses(self, quay: Quay, found: Mapping[str, Organization], answers: dict[str, Any]) -> None:
-        """See who has accepted an invitation: he is in the team by his name. Only a superuser sees whose an address is."""
-        asked: dict[str, str] = {}
-        for item in present(self._organizations):
-            asked.update(teams.unanswered(item["teams"], found[item["name"]]))
-        if not asked:
-            return
-        try:
-            calls.read(quay, [users.PATH], answers)
-        except QuayError as error:
-            if error.status != 403 and not isinstance(error, MissingApi):
-                raise
-            address, where = next(iter(asked.items()))
-            raise InputError(
-                f"{where}: only a superuser sees whether {address} has accepted an invitation. Connect as one, or give the user's name"
-                " instead of the address."
-            ) from error
-        names = {item["email"]: item["username"] for item in answers[users.PATH]["users"] if item["email"] in asked}
-        for have in found.values():
-            teams.accept(have, names)
-
-    def _check_features(self, quay: Quay, found: Mapping[str, Organization]) -> None:
-        """Refuse what Quay lacks and no answer has shown yet, before anything is written."""
-        asked: dict[str, tuple[str, str]] = {}
-        for item in present(self._organizations):
-            asked.update(teams.features(item["teams"], found[item["name"]]))
-            asked.update(applications.features(item["applications"], found[item["name"]]))
-        if not asked:
-            return
-        offered = quay.request("GET", DISCOVERY, about="see which features Quay has")["paths"]
-        for path, (where, feature) in asked.items():
-            if path not in offered:
-                raise InputError(f"{where}: this Quay lacks it. {feature}, or take what needs it out of the document.")
 
     def _check_tags(self, quay: Quay, found: Mapping[str, Organization]) -> None:
         """Refuse to purge repositories with tags, unless that is wanted."""

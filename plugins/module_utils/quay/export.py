@@ -23,8 +23,9 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay import (
     users,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import organization_path, repository_path
+from ansible_collections.quayside.registry.plugins.module_utils.quay.checks import DISCOVERY
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import MissingApi, Quay, QuayError
-from ansible_collections.quayside.registry.plugins.module_utils.quay.content import DISCOVERY, ME, OWN
+from ansible_collections.quayside.registry.plugins.module_utils.quay.content import ME, OWN
 from ansible_collections.quayside.registry.plugins.module_utils.quay.state import (
     Organization,
     Part,
