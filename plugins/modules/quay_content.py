@@ -401,6 +401,10 @@ options:
                 description: Whether the other registry's certificate is verified.
                 type: bool
                 default: true
+              unsigned_images:
+                description: Whether images are copied that the policy of Quay's workers (C(policy.json)) refuses for lack of a signature.
+                type: bool
+                default: false
               username:
                 description: User at the other registry.
                 type: str

@@ -414,7 +414,7 @@ def test_a_mirror_is_made_and_changed(site: Site) -> None:
     result = check_and_run(site, document())
     assert kinds(result)[-1] == ("create", "RepositoryMirror", "web")
     assert "s3cret" not in json.dumps(result)
-    result = check_and_run(site, document(interval="12h", enabled=False))
+    result = check_and_run(site, document(interval="12h", enabled=False, unsigned_images=True))
     assert kinds(result) == [("update", "RepositoryMirror", "web")]
     exported = site.export()["organizations"]
     assert exported[0]["repositories"][0]["mode"] == "mirror"

@@ -87,6 +87,7 @@ def mirrored(robots: list[str]) -> st.SearchStrategy[dict[str, Any]]:
         "timeout": st.just("5m"),
         "enabled": st.booleans(),
         "verify_tls": st.booleans(),
+        "unsigned_images": st.booleans(),
     }
     whole = {"mirror": st.fixed_dictionaries(mirror, optional={"username": st.just("ann")}), "mode": st.just("mirror")}
     rest: dict[str, Any] = {"visibility": "private", "description": "", "permissions": []}

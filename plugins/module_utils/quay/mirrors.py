@@ -31,6 +31,7 @@ class Mirror:
         "options": {
             "source": {"type": "str", "required": True},
             "tags": {"type": "list", "elements": "str", "required": True},
+            "unsigned_images": {"type": "bool", "default": False},
             **mirroring.options(required=True),
         },
     }
@@ -48,7 +49,8 @@ class Mirror:
 
     def plan(self, wanted: Item, answer: Any, base: str, organization: str, title: str, stage: int) -> list[Change]:
         """The mirror as it shall be. The password, which Quay does not tell, goes with every change."""
-        after = {"source": wanted["source"], "tags": wanted["tags"], **mirroring.wanted_document(wanted)}
+        own = {key: wanted[key] for key in ("source", "tags", "unsigned_images")}
+        after = {**own, **mirroring.wanted_document(wanted)}
         before = self.exported(answer)
         if mirroring.same(before, after):
             return []
@@ -57,6 +59,7 @@ class Mirror:
             "root_rule": {"rule_kind": "tag_glob_csv", "rule_value": wanted["tags"]},
             **mirroring.body(wanted, organization, _CALLED),
         }
+        body["external_registry_config"]["unsigned_images"] = wanted["unsigned_images"]
         call = Call("PUT" if before else "POST", self.path(base), body)
         return [change(_KIND, organization, title, before, mirroring.shown(wanted, after), stage, call)]
 
@@ -64,5 +67,10 @@ class Mirror:
         """As the document has it, without the password."""
         if not answer:
             return None
-        what = {"source": answer["external_reference"], "tags": answer["root_rule"]["rule_value"]}
+        config = answer.get("external_registry_config") or {}
+        what = {
+            "source": answer["external_reference"],
+            "tags": answer["root_rule"]["rule_value"],
+            "unsigned_images": config.get("unsigned_images", False),
+        }
         return {**what, **mirroring.document(answer, _CALLED)}
