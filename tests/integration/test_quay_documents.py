@@ -118,11 +118,12 @@ def test_from_one_quay_to_another(tmp_path: Path) -> None:
 
 
 def test_a_pull_secret_pulls_as_a_robot_of_quay_before_and_after_a_rotation(
-    world: World, quay: tuple[str, Quay], tmp_path: Path
+    world: World, quay: tuple[str, Quay], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, _quay = quay
     admin = world.plane.admin
     env = environment(world.admin_kubeconfig, tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(world.ca_bundle))  # for the clients below, as nodes have it
     with new_project(world) as builds, new_project(world) as project:
         stored = {"name": "quay-pull", "namespace": builds}
         loop = {

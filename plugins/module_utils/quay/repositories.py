@@ -280,8 +280,6 @@ def _exported(have: Organization, name: str, repository: Repository, with_tags: 
     if repository.state != "MIRROR":  # of a repository that once was a mirror Quay keeps what it mirrored
         parts["mirror"] = None
     own = shown(name, repository)
-    if repository.state != "MIRROR":  # of a repository that once was a mirror Quay keeps what it mirrored
-        parts["mirror"] = None
     if own["mode"] not in _MODES:  # of an organization that is a mirror
         del own["mode"]
     return {
