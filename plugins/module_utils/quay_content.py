@@ -43,21 +43,21 @@ class Places:
         self._files = {path: KeptFile(files, path) for kind, _namespace, path in wanted if kind == "File"}
         self._secrets: dict[tuple[str, str], Object] = {}
 
-    def read(self) -> dict[stores.Place, dict[str, str] | None]:
+    def read(self) -> dict[stores.Place, dict[str, str]]:
         """What they hold."""
         namespaces = {namespace for kind, namespace, _name in self._wanted if kind == "Secret"}
         if self._cluster and namespaces:
             found = self._cluster.list_in(SECRET, namespaces)
             self._secrets = {(namespace_of(item), name_of(item)): item for item in found}
-        stored: dict[stores.Place, dict[str, str] | None] = {}
+        stored: dict[stores.Place, dict[str, str]] = {}
         for kind, namespace, name in self._wanted:
             if kind == "File":
-                stored[kind, namespace, name] = self._files[name].read()
+                stored[kind, namespace, name] = self._files[name].read() or {}
                 continue
             data = (self._secrets.get((namespace, name)) or {}).get("data") or {}
             stored[kind, namespace, name] = {
                 key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()
-            } or None
+            }
         return stored
 
     def check(self) -> None:

@@ -254,6 +254,7 @@ options:
               immutable:
                 description:
                   - Whether nobody can change or delete it. Needs C(FEATURE_IMMUTABLE_TAGS). An immutable tag is changed only with V(false).
+                  - Quay makes no tag immutable that ends.
                 type: bool
               labels:
                 description: Labels of its image, which all tags of the image share. Those that came with the image stay with it.

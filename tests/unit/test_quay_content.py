@@ -548,7 +548,7 @@ def test_every_request_for_tags_tokens_and_organization_mirrors_is_documented(si
     mirror = {"type": "quay", "url": "https://quay.example.net", "namespace": "up", "robot": "ci"}
     mirror["start"] = "2030-01-02T03:04:05Z"
     label = {"key": "team", "value": "devs"}
-    tagged = {"name": "v1", "expires": "2035-01-01T00:00:00Z", "labels": [label], "immutable": True}
+    tagged = {"name": "v1", "expires": "never", "labels": [label], "immutable": True}
 
     def web(*tags: dict[str, Any], **more: Any) -> dict[str, Any]:
         return acme(repositories=[{"name": "web", "tags": list(tags), **more}])
@@ -562,7 +562,7 @@ def test_every_request_for_tags_tokens_and_organization_mirrors_is_documented(si
         ({"name": "copy", "mirror": {"state": "absent"}}, []),
         (web(tagged, star=True), []),
         (web({**tagged, "immutable": False, "labels": []}), ["labels"]),
-        (web({"name": "v1", "digest": earlier}), []),
+        (web({"name": "v1", "digest": earlier, "expires": "2035-01-01T00:00:00Z"}), []),
         (web({"name": "new", "digest": earlier, "labels": [label]}), []),
         (web({"name": "v1", "state": "absent"}, star=False), []),
         (web({"name": "v1"}), []),

@@ -96,12 +96,13 @@ def test_tags_teams_and_mirrors_are_finished(site: Site, monkeypatch: pytest.Mon
     mirror = {"type": "quay", "url": "https://quay.example.net", "namespace": "up", "robot": "ci"}
     mirror["start"] = "2030-01-02T03:04:05Z"
     labels = [{"key": "team", "value": "devs"}, {"key": "tier", "value": "1"}]
-    tag = {"name": "v1", "expires": "2035-01-01T00:00:00Z", "labels": labels, "immutable": True}
+    tag = {"name": "v1", "labels": labels, "immutable": True}
+    ending = {"name": "v2", "expires": "2035-01-01T00:00:00Z"}
     wanted = [
         {
             "name": "acme",
             "teams": [{"name": "devs", "sync": {"group_dn": "cn=new"}}],
-            "repositories": [{"name": "web", "star": True, "tags": [tag, {"name": "old", "state": "absent"}]}],
+            "repositories": [{"name": "web", "star": True, "tags": [tag, ending, {"name": "old", "state": "absent"}]}],
         },
         {"name": "copy", "robots": [{"name": "ci"}], "mirror": mirror},
     ]
@@ -112,7 +113,7 @@ def test_tags_teams_and_mirrors_are_finished(site: Site, monkeypatch: pytest.Mon
             site.call("DELETE", f"/api/v1/organization/{name}")
         devs = {"name": "devs", "sync": {"group_dn": "cn=old"}}
         site.run({"name": "acme", "teams": [devs], "repositories": [{"name": "web"}]})
-        for name in ("v1", "old"):
+        for name in ("v1", "v2", "old"):
             site.running.quay.push("acme", "web", name)
         site.run({"name": "acme", "repositories": [{"name": "web", "tags": [{"name": "v1", "state": "absent"}]}]})
         interruptions.at(0)
@@ -132,7 +133,8 @@ def test_tags_teams_and_mirrors_are_finished(site: Site, monkeypatch: pytest.Mon
         acme, copy = site.export(tags=True)["organizations"]
         assert acme["teams"][0]["sync"] == {"group_dn": "cn=new"}
         (web,) = acme["repositories"]
-        (found,) = web["tags"]
+        found, last = web["tags"]
+        assert last["expires"] == ending["expires"]
         assert {key: found[key] for key in tag} == tag and web["star"]
         assert copy["mirror"]["namespace"] == "up"
     assert writes > 10

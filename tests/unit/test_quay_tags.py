@@ -82,13 +82,21 @@ def test_a_new_tag_points_at_an_image_that_another_one_has(site: Site, digests: 
 
 
 def test_an_immutable_tag_is_changed_only_when_the_document_says_so(site: Site, digests: list[str]) -> None:
-    check_and_run(site, web({"name": "v1", "expires": moment(30), "immutable": True}))
+    check_and_run(site, web({"name": "v1", "immutable": True}))
     assert tags(site)["v1"]["immutable"]
     says = "tags[v1]: the tag is immutable. To change it nevertheless, say immutable: false."
-    for wanted in ({"expires": "never"}, {"digest": digests[0]}, {"state": "absent"}):
+    for wanted in ({"expires": moment(30)}, {"digest": digests[0]}, {"state": "absent"}):
         assert says in site.run(web({"name": "v1", **wanted}))["msg"]
-    check_and_run(site, web({"name": "v1", "expires": "never", "immutable": False}))
-    assert tags(site) == {"v1": {"digest": digests[1]}}
+    end = moment(30)
+    check_and_run(site, web({"name": "v1", "expires": end, "immutable": False}))
+    assert tags(site) == {"v1": {"digest": digests[1], "expires": end}}
+    before = len(site.writes())
+    says = "tags[v1]: Quay makes no tag immutable that ends. Leave out immutable, or say expires: never."
+    for more in ({}, {"expires": moment(60)}, {"digest": digests[0], "expires": end}):
+        assert says in site.run(web({"name": "v1", "immutable": True, **more}))["msg"]
+    assert len(site.writes()) == before
+    check_and_run(site, web({"name": "v1", "immutable": True, "expires": "never"}))
+    site.run(web({"name": "v1", "immutable": False}))
     site.run(web({"name": "v1", "immutable": True}))
     check_and_run(site, web({"name": "v1", "state": "absent", "immutable": False}))
 
@@ -136,7 +144,9 @@ def test_two_tags_of_one_image_have_the_same_labels(site: Site, digests: list[st
 
 def test_an_export_with_tags_changes_nothing(site: Site, digests: list[str]) -> None:
     label = {"key": "team", "value": "devs"}
-    site.run(web({"name": "v1", "expires": moment(30), "labels": [label], "immutable": True}))
+    site.run(web({"name": "v1", "expires": moment(30), "labels": [label]}))
+    site.running.quay.config["FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE"] = True
+    site.call("PUT", "/api/v1/repository/acme/web/tag/v1", {"immutable": True})
     for number in range(120):  # more than a page
         site.running.quay.push("acme", "web", f"b{number}")
     document = site.export(tags=True)

@@ -21,7 +21,7 @@ OPTION: dict[str, Any] = {
     "type": "list",
     "elements": "dict",
     "options": {
-        "key": {"type": "str", "required": True},
+        "key": {"type": "str", "required": True, "no_log": False},
         "value": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     },

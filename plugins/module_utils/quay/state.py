@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change
 from ansible_collections.quayside.registry.plugins.module_utils.quay import delegates
@@ -22,7 +22,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates i
 
 Answers = Mapping[str, Any]
 #: Of whom the permissions for a repository are asked for; None: of everybody.
-Whose = frozenset[Delegate] | None
+Whose: TypeAlias = "frozenset[Delegate] | None"
 
 
 class Part(Protocol):

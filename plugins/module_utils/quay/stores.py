@@ -34,8 +34,8 @@ SPEC: dict[str, Any] = {
 
 #: A place for a secret: ("Secret", namespace, name) or ("File", "", path).
 Place = tuple[str, str, str]
-#: What the places hold.
-Stored = Mapping[Place, Mapping[str, str] | None]
+#: What the places hold: nothing, if they are not there.
+Stored = Mapping[Place, Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -219,6 +219,10 @@ def _present(
         _refuse_immutable(item, here)
     begin = [Call("PUT", path, {"immutable": False})] if locked and item["immutable"] is False else []
     if item["immutable"] and (moves or not locked):
+        if (_ends(before) if item["expires"] is None else end) is not None:
+            raise InputError(
+                f"{here}: Quay makes no tag immutable that ends. Leave out immutable, or say expires: never."
+            )
         steps.append(Call("PUT", path, {"immutable": True}))
     if not begin + steps:
         return None

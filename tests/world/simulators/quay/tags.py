@@ -1,7 +1,8 @@
 """Tags of repositories and the labels of what they point at.
 
 Real: a tag that was moved or deleted stays in the list with its end, until the time machine forgets it; an end in the future is
-an expiration. What is pushed comes from the registry, or from ``Quay.push``. Labels that came with an image stay (not recorded).
+an expiration. What is pushed comes from the registry, or from ``Quay.push``. Labels that came with an image stay, and a tag
+that ends is not made immutable, unless FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE is on (not recorded).
 """
 
 from __future__ import annotations
@@ -145,6 +146,8 @@ def change(call: Call) -> web.Response:
     body = call.json({"manifest_digest": "string", "expiration": "number", "immutable": "boolean"})
     if body.get("immutable") is not None:
         call.allow(body["immutable"] or call.full_access or call.quay.may(call.user, repository, "admin"))
+        if body["immutable"] and found and found["ends"] and not call.quay.feature("IMMUTABLE_TAGS_CAN_EXPIRE"):
+            raise answers.message(400, f"Cannot make tag '{name}' immutable: it has expiration set")
         call.database.update("tag", "id", _tag(call, repository)["id"], immutable=int(body["immutable"]))
         found = alive(call.quay, repository).get(name)
     if found and found["immutable"] and ("expiration" in body or "manifest_digest" in body):
