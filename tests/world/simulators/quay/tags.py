@@ -186,6 +186,7 @@ def restore(call: Call) -> web.Response:
 
 @routes("GET", _MANIFEST, "getRepoManifest")
 def manifest(call: Call) -> web.Response:
+    """Without what Quay tells of the layers."""
     found = _alive_manifest(call, _require(call, "read"))
     parsed = found["parsed"]
     return answers.answer({
