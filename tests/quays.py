@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from world.simulators.router import Backend
 from world.world import World
 
 SUPERUSER = "quayadmin"
+RECORDINGS = Path(__file__).parent / "world" / "recordings"
 CONFIG = {
     "AUTHENTICATION_TYPE": "Database",
     "FEATURE_USER_INITIALIZE": True,
@@ -25,6 +27,29 @@ CONFIG = {
     "SUPER_USERS": [SUPERUSER],
     "BROWSER_API_CALLS_XHR_ONLY": False,
 }
+
+
+def large_organization(number: int, repositories: int = 50, spread: bool = False) -> dict[str, Any]:
+    """A document with 10 teams, 15 robots, and three permissions for each repository.
+
+    spread: each team and each robot has repositories of its own. Otherwise two teams and a robot have all of them.
+    """
+
+    def permissions(of: int) -> list[dict[str, str]]:
+        first, second, third = (of % 10, (of + 1) % 10, of % 15) if spread else (0, 1, 0)
+        return [
+            {"team": f"team{first}", "role": "write"},
+            {"team": f"team{second}", "role": "read"},
+            {"robot": f"robot{third}", "role": "write"},
+        ]
+
+    return {
+        "name": f"organization{number}",
+        "teams": [{"name": f"team{team}", "members": [{"robot": f"robot{team}"}]} for team in range(10)],
+        "robots": [{"name": f"robot{robot}"} for robot in range(15)],
+        "repositories": [{"name": f"repository{of}", "permissions": permissions(of)} for of in range(repositories)],
+        "default_permissions": [{"team": "team0", "role": "read"}],
+    }
 
 
 class RunningQuay:
@@ -72,6 +97,18 @@ class RunningQuay:
 
     def _call(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def unrecorded(self) -> list[str]:
+        """What was sent that the recorded Quay does not know: properties of bodies that it would ignore."""
+        known = json.loads((RECORDINGS / "quay_bodies.json").read_text())
+        found = set[str]()
+        for operation, body in self.quay.bodies:
+            if operation not in known:
+                continue
+            content = json.loads(body)
+            properties = {name for item in (content if isinstance(content, list) else [content]) for name in item}
+            found.update(f"{operation}: {name}" for name in properties - set(known[operation]["properties"]))
+        return sorted(found)
 
     def names(self, kind: str = "user") -> list[str]:
         """The accounts of a kind."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from aws import aws
 from clusters import new_project
-from quays import quay_in
+from quays import SUPERUSER, quay_in
 from registries import PASSWORD, USER, Distribution, Hub, skopeo
 
 from playbooks import environment, run_playbook
@@ -20,6 +20,7 @@ from staging import ROOT
 from world.external import ExternalRegistry
 from world.images import tiny_image
 from world.pki import Authority
+from world.simulators.quay.database import hashed
 from world.world import World
 
 TARGETS = sorted(folder.name for folder in (ROOT / "tests/integration/targets").iterdir())
@@ -58,12 +59,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def quay(world: World, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Variables of a Quay without users, for what is about one."""
-    if not any("quay_first" in str(value) for value in request.node.callspec.params.values()):
+    """Variables of a Quay, for what is about one: without users, or with a first one for what is about its content."""
+    about = " ".join(map(str, request.node.callspec.params.values()))
+    if "quay_first" not in about and "quay_content" not in about:
         yield {}
         return
-    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
-        yield {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
+    with new_project(world) as namespace, quay_in(world, namespace) as (host, quay):
+        variables = {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
+        if "quay_content" in about:
+            first = {"kind": "user", "name": SUPERUSER, "email": "quayadmin@example.com", "created": 0}
+            quay.database.insert("account", **first, password=hashed("content-Pa55word"))
+            variables.update(quay_username=SUPERUSER, quay_password="content-Pa55word")
+        yield variables
 
 
 @pytest.fixture(scope="module", autouse=True)

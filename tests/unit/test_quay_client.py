@@ -150,6 +150,7 @@ def test_a_bad_token_is_called_that_also_where_quay_speaks_of_csrf(
 
 
 def test_a_feature_that_is_off_is_called_that(running: RunningQuay) -> None:
+    running.quay.config["FEATURE_QUOTA_MANAGEMENT"] = False
     quay = Quay(Server(running.url))
     quay.use_token(first_user(running))
     for method in ("GET", "POST"):

@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ from quays import RunningQuay, quay_in
 from registries import skopeo
 
 from world.images import tiny_image
-from world.simulators.quay import applications, organizations, repositories, robots, users
+from world.simulators.quay import Quay
 from world.world import World
 
 RECORDINGS = Path(__file__).with_name("recordings")
@@ -34,15 +35,26 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "initialize off": {"FEATURE_USER_INITIALIZE": False},
     "another authentication": {"AUTHENTICATION_TYPE": "AppToken"},
     "mailing": {"FEATURE_MAILING": True},
+    "organization mirror": {"SSRF_ALLOWED_HOSTS": ["127.0.0.1"]},
     "browser": {"BROWSER_API_CALLS_XHR_ONLY": True},
     "no anonymous access": {"FEATURE_ANONYMOUS_ACCESS": False},
 }
+#: What was changed in the configuration before a call.
+CHANGES: dict[int, dict[str, Any]] = {
+    328: {"SSRF_ALLOWED_HOSTS": ["127.0.0.1"]},
+    578: {"FEATURE_SUPERUSERS_FULL_ACCESS": False},
+    590: {"REGISTRY_STATE": "readonly"},
+    596: dict.fromkeys([f"FEATURE_{name}" for name in (
+        "QUOTA_MANAGEMENT", "PROXY_CACHE", "AUTO_PRUNE", "IMMUTABLE_TAGS", "REPO_MIRROR",
+    )], False),
+}  # fmt: skip
 #: Told apart from run to run by nothing but chance.
 CHANCE = {
-    "access_token", "client_id", "client_secret", "color", "created", "csrf_token", "encrypted_password", "expires_at", "hash",
-    "password", "status_token", "token", "uuid",
+    "access_token", "client_id", "client_secret", "color", "created", "creation_date", "csrf_token", "encrypted_password",
+    "expires_at", "hash", "last_modified", "manifest_digest", "next_page", "password", "start_ts", "status_token", "token",
+    "token_code", "uuid",
 }  # fmt: skip
-LATER = {"client_id", "uuid"}
+LATER = {"client_id", "id", "manifest_digest", "password", "uuid"}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 
@@ -144,7 +156,7 @@ def comparable(value: Any, key: str = "") -> Any:
         return "…"
     if isinstance(value, str):
         if key in ("detail", "error_message"):
-            value = value.partition("\n")[0]
+            value = value.partition("\n")[0].partition(" under each of ")[0]
         if "<html" in value:
             return re.findall(r"<title>(.*?)</title>", value.replace("\n", " "))[:1]
         return UUID.sub("…", re.sub(r"(127\.0\.0\.1|localhost):\d+", "HOST", value)).strip()
@@ -161,10 +173,15 @@ def content_of(answer: requests.Response) -> Any:
 @pytest.mark.parametrize("name", SITTINGS)
 def test_sitting(name: str, tmp_path: Path) -> None:
     with RunningQuay(tmp_path, CONFIGS.get(name)) as running:
+        running.quay.upstreams["127.0.0.1:18082"] = {("", "")}
         sitting, wrong = Sitting(running), list[str]()
         for recorded in SITTINGS[name]:
-            if recorded["n"] == 590:
-                running.quay.config["REGISTRY_STATE"] = "readonly"
+            running.quay.config.update(CHANGES.get(recorded["n"], {}))
+            if recorded["n"] == 635:
+                for number in range(3):
+                    running.quay.push("imgs", "app", f"v{number}", {"n": str(number)})
+            if recorded["n"] == 645:
+                sitting.ours["1797811707"] = str(int(time.time()) + 86400)
             if recorded["n"] == 491:
                 running.quay.skew += 1  # what the real one took to say no
             answer = sitting.call(recorded)
@@ -189,9 +206,13 @@ def differences(recorded: dict[str, Any], answer: requests.Response) -> Iterator
         if not ours.fragment.endswith("&token_type=Bearer&expires_in=315576000"):
             yield ours.fragment
     if recorded["response"] is not None or not answer.content:
-        expected, found = comparable(recorded["response"] or ""), comparable(content_of(answer))
+        expected, found = comparable(_or_nothing(recorded["response"])), comparable(content_of(answer))
         if found != expected:
             yield f"{found}, not {expected}"
+
+
+def _or_nothing(response: Any) -> Any:
+    return "" if response is None else response
 
 
 @pytest.fixture
@@ -243,13 +264,12 @@ def test_a_token_ends(running: RunningQuay) -> None:
     assert who() == 401
 
 
-def test_every_route_is_a_recorded_one() -> None:
+def test_every_route_is_a_recorded_one(tmp_path: Path) -> None:
     recorded = json.loads((RECORDINGS / "quay_discovery.json").read_text())
-    for routes in (users.routes, applications.routes, applications.named_tokens, organizations.routes, robots.routes,
-                   repositories.routes):  # fmt: skip
-        for route in routes.all:
-            if route.documented:
-                assert recorded[route.path][route.method.lower()] == route.documented
+    was_off = {"MAILING", "TEAM_SYNCING"}
+    for route in Quay(tmp_path).routes:
+        if route.documented and route.feature not in was_off:
+            assert recorded[route.path][route.method.lower()] == route.documented
 
 
 def test_an_older_quay_has_no_tokens_by_name(tmp_path: Path) -> None:

@@ -7,6 +7,6 @@ await quay.serve("127.0.0.1", 8080)     # or standalone
 A kind of resource is a file with a ``Routes`` object; ``server.py`` lists them.
 """
 
-from .server import Quay
+from .server import RECORDED_COSTS, Costs, Quay
 
-__all__ = ["Quay"]
+__all__ = ["RECORDED_COSTS", "Costs", "Quay"]

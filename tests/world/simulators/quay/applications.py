@@ -112,14 +112,15 @@ def reset_secret(call: Call) -> web.Response:
 # Named tokens
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """A time as ISO 8601."""
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _token_view(call: Call, item: Row) -> Row:
     owner = call.database.one("SELECT name FROM account WHERE id = ?", item["account"]) or {}
-    return {"uuid": item["uuid"], "name": item["name"], "scope": item["scope"], "expires_at": _moment(item["expires"]),
-            "created": _moment(item["created"]), "created_by": owner.get("name"), "last_accessed": None}  # fmt: skip
+    return {"uuid": item["uuid"], "name": item["name"], "scope": item["scope"], "expires_at": moment(item["expires"]),
+            "created": moment(item["created"]), "created_by": owner.get("name"), "last_accessed": None}  # fmt: skip
 
 
 @named_tokens("GET", f"{_APPLICATION}/tokens", "listOrganizationApplicationTokens")

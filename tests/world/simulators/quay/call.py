@@ -26,7 +26,14 @@ SCOPES = {
     "org:admin": "Administer Organization",
     "super:user": "Super User Access",
 }
-_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict}
+_TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+}
 
 
 @dataclass
@@ -64,12 +71,18 @@ class Call:
         return self.scopes is None or bool(self.scopes & set(scopes))
 
     @property
+    def only_reads(self) -> bool:
+        """Whether the caller is one of GLOBAL_READONLY_SUPER_USERS, who see everything and change nothing."""
+        return bool(self.user and self.user["name"] in self.quay.config.get("GLOBAL_READONLY_SUPER_USERS", ()))
+
+    @property
     def superuser(self) -> bool:
-        return bool(self.user and self.user["name"] in self.quay.superusers and self.has("super:user"))
+        among = bool(self.user and self.user["name"] in self.quay.superusers)
+        return (among or self.only_reads) and self.has("super:user")
 
     @property
     def full_access(self) -> bool:
-        return self.superuser and bool(self.quay.feature("SUPERUSERS_FULL_ACCESS"))
+        return self.superuser and (self.only_reads or self.quay.feature("SUPERUSERS_FULL_ACCESS"))
 
     def login(self, **more: Any) -> Row:
         """Somebody, or 401."""
@@ -93,18 +106,28 @@ class Call:
             return self.has("user:admin", "org:admin")
         return self.has("org:admin") and "admin" in self.quay.roles_in(self.user, namespace)
 
+    def organization(self, missing: Callable[[], answers.Refusal] | None = None) -> Row:
+        """The organization of the path, for who administers it. What is missing: 404, or as told; 403 for ordinary users."""
+        self.login()
+        found = self.database.account(self.parameters["orgname"], "organization")
+        if found is None:
+            self.allow(self.full_access)
+            raise (missing or self.not_found)()
+        self.allow(self.administers(found))
+        return found
+
     # What it says
+
+    def objects(self) -> list[Row]:
+        """A body that is a list of objects."""
+        content = self._content()
+        if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+            raise self.invalid_schema(f"{content!r} is not of type 'array'", "type")
+        return content
 
     def json(self, schema: Mapping[str, str] | None = None, required: tuple[str, ...] = ()) -> Row:
         """The body, checked by the types of its properties; unknown ones pass, as Quay's schemas let them."""
-        if self.request.content_type != "application/json":
-            kind = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
-            raise answers.message(415, kind)
-        try:
-            content = json.loads(self.body)
-        except ValueError:
-            text = "The browser (or proxy) sent a request that this server could not understand."
-            raise answers.message(400, text) from None
+        content = self._content()
         for name in required:
             if name not in content:
                 raise self.invalid_schema(f"{name!r} is a required property", "required")
@@ -114,6 +137,16 @@ class Call:
                     f"{content[name]!r} is not of type {kind!r}", f"type' in schema['properties']['{name}"
                 )
         return dict(content)
+
+    def _content(self) -> Any:
+        if self.request.content_type != "application/json":
+            kind = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
+            raise answers.message(415, kind)
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            text = "The browser (or proxy) sent a request that this server could not understand."
+            raise answers.message(400, text) from None
 
     def one_of(self, name: str, value: Any, allowed: list[Any]) -> None:
         """An enumeration of a schema."""
@@ -151,19 +184,24 @@ class Route:
     handle: Handler
     documented: str
     csrf: bool
+    feature: str
 
 
 class Routes:
-    """The routes of one kind of resource. ``{x}`` in a path is a segment, ``{repository}`` NAMESPACE/NAME, names with slashes."""
+    """The routes of one kind of resource. ``{x}`` in a path is a segment, ``{repository}`` NAMESPACE/NAME, names with slashes.
 
-    def __init__(self) -> None:
+    feature: they are there while FEATURE_... is on.
+    """
+
+    def __init__(self, feature: str = "") -> None:
+        self.feature = feature
         self.all: list[Route] = []
 
     def __call__(self, method: str, path: str, documented: str = "", csrf: bool = True) -> Callable[[Handler], Handler]:
         pattern = re.sub(r"\\{(\w+)\\}", lambda found: _segment(found[1]), re.escape(path))
 
         def register(handle: Handler) -> Handler:
-            self.all.append(Route(method, path, re.compile(pattern), handle, documented, csrf))
+            self.all.append(Route(method, path, re.compile(pattern), handle, documented, csrf, self.feature))
             return handle
 
         return register

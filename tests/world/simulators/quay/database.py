@@ -13,7 +13,7 @@ _SCHEMA = """
 CREATE TABLE account (
   id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL UNIQUE, email TEXT, password TEXT, enabled INTEGER DEFAULT 1,
   tag_expiration_s INTEGER DEFAULT 1209600, created REAL, invalid_logins INTEGER DEFAULT 0, last_invalid_login REAL DEFAULT 0,
-  token TEXT, description TEXT DEFAULT '', metadata TEXT);
+  token TEXT, description TEXT DEFAULT '', metadata TEXT, federation TEXT DEFAULT '[]');
 CREATE UNIQUE INDEX user_email_unique_non_org ON account (email) WHERE kind = 'user' AND email IS NOT NULL;
 CREATE TABLE team (
   id INTEGER PRIMARY KEY, organization INTEGER NOT NULL REFERENCES account ON DELETE CASCADE, name TEXT NOT NULL,
@@ -39,6 +39,56 @@ CREATE TABLE permission (
   repository INTEGER NOT NULL REFERENCES repository ON DELETE CASCADE,
   account INTEGER REFERENCES account ON DELETE CASCADE, team INTEGER REFERENCES team ON DELETE CASCADE,
   role TEXT NOT NULL, UNIQUE (repository, account), UNIQUE (repository, team));
+CREATE TABLE team_invitation (
+  team INTEGER NOT NULL REFERENCES team ON DELETE CASCADE, account INTEGER REFERENCES account ON DELETE CASCADE,
+  email TEXT, UNIQUE (team, account), UNIQUE (team, email));
+CREATE TABLE team_sync (
+  team INTEGER PRIMARY KEY REFERENCES team ON DELETE CASCADE, service TEXT NOT NULL, config TEXT NOT NULL);
+CREATE TABLE default_permission (
+  id TEXT PRIMARY KEY, organization INTEGER NOT NULL REFERENCES account ON DELETE CASCADE, role TEXT NOT NULL,
+  activating INTEGER REFERENCES account ON DELETE CASCADE, account INTEGER REFERENCES account ON DELETE CASCADE,
+  team INTEGER REFERENCES team ON DELETE CASCADE);
+CREATE TABLE quota (
+  id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL UNIQUE REFERENCES account ON DELETE CASCADE, bytes INTEGER NOT NULL);
+CREATE TABLE quota_limit (
+  id INTEGER PRIMARY KEY, quota INTEGER NOT NULL REFERENCES quota ON DELETE CASCADE, type TEXT NOT NULL,
+  percent INTEGER NOT NULL);
+CREATE TABLE proxy_cache (
+  organization INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE, upstream TEXT NOT NULL, expiration INTEGER,
+  insecure INTEGER, username TEXT, password TEXT);
+CREATE TABLE mirror (
+  repository INTEGER PRIMARY KEY REFERENCES repository ON DELETE CASCADE, robot INTEGER NOT NULL REFERENCES account,
+  status TEXT DEFAULT 'NEVER_RUN', content TEXT NOT NULL);
+CREATE TABLE organization_mirror (
+  organization INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE, robot INTEGER NOT NULL REFERENCES account,
+  status TEXT DEFAULT 'NEVER_RUN', created REAL NOT NULL, content TEXT NOT NULL);
+CREATE TABLE notification (
+  uuid TEXT PRIMARY KEY, repository INTEGER NOT NULL REFERENCES repository ON DELETE CASCADE, title TEXT,
+  event TEXT NOT NULL, method TEXT NOT NULL, config TEXT NOT NULL, event_config TEXT NOT NULL, failures INTEGER DEFAULT 0);
+CREATE TABLE policy (
+  uuid TEXT PRIMARY KEY, kind TEXT NOT NULL, namespace INTEGER REFERENCES account ON DELETE CASCADE,
+  repository INTEGER REFERENCES repository ON DELETE CASCADE, content TEXT NOT NULL);
+CREATE TABLE star (
+  account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+  repository INTEGER NOT NULL REFERENCES repository ON DELETE CASCADE, UNIQUE (account, repository));
+CREATE TABLE manifest (
+  repository INTEGER NOT NULL REFERENCES repository ON DELETE CASCADE, digest TEXT NOT NULL, content TEXT NOT NULL,
+  UNIQUE (repository, digest));
+CREATE TABLE tag (
+  id INTEGER PRIMARY KEY, repository INTEGER NOT NULL REFERENCES repository ON DELETE CASCADE, name TEXT NOT NULL,
+  digest TEXT NOT NULL, begins REAL NOT NULL, ends REAL, immutable INTEGER DEFAULT 0, reversion INTEGER DEFAULT 0);
+CREATE TABLE label (
+  id TEXT PRIMARY KEY, repository INTEGER NOT NULL REFERENCES repository ON DELETE CASCADE, digest TEXT NOT NULL,
+  key TEXT NOT NULL, value TEXT NOT NULL, source TEXT NOT NULL, media_type TEXT NOT NULL);
+CREATE TABLE message (uuid TEXT PRIMARY KEY, content TEXT NOT NULL, severity TEXT NOT NULL, media_type TEXT NOT NULL);
+CREATE TABLE app_token (
+  uuid TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES account ON DELETE CASCADE, title TEXT NOT NULL,
+  secret TEXT NOT NULL, created REAL NOT NULL);
+CREATE INDEX permission_account ON permission (account);
+CREATE INDEX permission_team ON permission (team);
+CREATE INDEX tag_repository ON tag (repository, name);
+CREATE INDEX label_manifest ON label (repository, digest);
+CREATE INDEX team_member_account ON team_member (account);
 """
 
 

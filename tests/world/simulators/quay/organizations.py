@@ -11,7 +11,8 @@ from . import answers
 from .call import Call, Routes
 from .database import Row, avatar
 from .pages import paged
-from .users import quota_report, why_not_name
+from .quotas import shown as quota_shown
+from .users import why_not_name
 
 routes = Routes()
 _EXPIRATIONS = (0, 86400, 604800, 1209600, 2419200)  # TAG_EXPIRATION_OPTIONS: 0s 1d 1w 2w 4w
@@ -29,28 +30,31 @@ def _view(call: Call, item: Row) -> Row:
     administers = call.administers(item)
     member = call.user is not None and bool(call.quay.roles_in(call.user, item))
     shown: Row = {
-        "name": item["name"], "email": (item["email"] or "") if administers else "",
+        "name": item["name"], "email": item["email"] if administers and "@" in item["email"] else "",
         "avatar": avatar(item["name"], "user", item["email"]), "is_admin": administers,
         "is_member": member or administers,
     }  # fmt: skip
     if administers or member:
         teams = call.database.all(
             "SELECT team.*, (SELECT count(*) FROM team_member WHERE team = team.id) AS members,"
-            " (SELECT count(*) FROM permission WHERE team = team.id) AS repositories"
-            " FROM team WHERE organization = ? ORDER BY id", item["id"],
+            " (SELECT count(*) FROM permission WHERE team = team.id) AS repositories,"
+            " (SELECT count(*) FROM team_sync WHERE team = team.id) AS synchronized,"
+            " EXISTS (SELECT 1 FROM team_member WHERE team = team.id AND account = ?) AS mine"
+            " FROM team WHERE organization = ? ORDER BY id", (call.user or {}).get("id"), item["id"],
         )  # fmt: skip
         shown["teams"] = {
             team["name"]: {
                 "name": team["name"], "description": team["description"], "role": team["role"],
-                "avatar": avatar(team["name"], "team"), "can_view": True, "repo_count": team["repositories"],
-                "member_count": team["members"], "is_synced": False,
+                "avatar": avatar(team["name"], "team"), "can_view": administers or bool(team["mine"]), "repo_count": team["repositories"],
+                "member_count": team["members"], "is_synced": bool(team["synchronized"]),
             }
             for team in teams
         }  # fmt: skip
         shown["ordered_teams"] = [team["name"] for team in teams]
+        shown.update(quota_shown(call, item))
     if administers:
         shown.update(invoice_email=False, invoice_email_address=None, tag_expiration_s=item["tag_expiration_s"],
-                     is_free_account=True, quotas=[], quota_report=quota_report())  # fmt: skip
+                     is_free_account=True)  # fmt: skip
     return shown
 
 
@@ -116,12 +120,28 @@ def delete(call: Call) -> web.Response:
 def all_organizations(call: Call) -> web.Response:
     call.allow(call.superuser)
     rows = call.database.all("SELECT * FROM account WHERE kind = 'organization' ORDER BY id")
-    items = [
-        {"name": row["name"], "email": row["email"], "avatar": avatar(row["name"], "org", row["email"]), "quotas": [],
-         "quota_report": quota_report()}
-        for row in rows
-    ]  # fmt: skip
+    items = [_superuser_view(call, row) for row in rows]
     return answers.answer(paged(call, "organizations", items))
+
+
+def _superuser_view(call: Call, row: Row) -> Row:
+    return {"name": row["name"], "email": row["email"], "avatar": avatar(row["name"], "org", row["email"]),
+            **quota_shown(call, row)}  # fmt: skip
+
+
+@routes("PUT", "/api/v1/superuser/organizations/{name}", "changeOrganization")
+def change_any(call: Call) -> web.Response:
+    call.allow(call.superuser)
+    item = call.database.account(call.parameters["name"], "organization")
+    new = call.json({"name": "string"}).get("name")
+    if item is None or (new and call.database.account(new)):
+        raise answers.crash()
+    if new:
+        for robot in call.database.all("SELECT * FROM account WHERE name LIKE ?", f"{item['name']}+%"):
+            short = robot["name"].partition("+")[2]
+            call.database.update("account", "id", robot["id"], name=f"{new}+{short}")
+        call.database.update("account", "id", item["id"], name=new)
+    return answers.answer(_superuser_view(call, {**item, "name": new or item["name"]}))
 
 
 @routes("DELETE", "/api/v1/superuser/organizations/{name}", "deleteOrganization")

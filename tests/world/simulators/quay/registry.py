@@ -13,6 +13,7 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,7 +21,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from . import answers
+from . import answers, tags
 from .database import Row, hashed
 from .repositories import valid_name
 
@@ -79,7 +80,11 @@ class Registry:
             raise self._unauthorized(request, f"repository:{found['namespace']}/{found['name']}:pull,push")
         if repository is None:
             return _errors(404, "NAME_UNKNOWN", "repository name not known to registry")
-        return await self._forward(request)
+        if found["what"] == "tags" and found["rest"] == "list":
+            return answers.answer(self._tags(repository, request, found), headers=_HEADERS)
+        if found["what"] == "manifests":
+            return await self._manifest(request, repository, found)
+        return await self._forward(request, request.path)
 
     # Tokens
 
@@ -116,6 +121,12 @@ class Registry:
                 raise PermissionError("OAuth access token could not be validated")
             owner = self.quay.database.one("SELECT * FROM account WHERE id = ?", token["account"])
             return owner, frozenset(token["scope"].split())
+        if name == "$app":
+            text = "SELECT account.* FROM account JOIN app_token ON app_token.account = account.id WHERE secret = ?"
+            owner = self.quay.database.one(text, password)
+            if owner is None:
+                raise PermissionError("Invalid token")
+            return owner, None
         account = self.quay.database.account(name, "user", "robot")
         if "+" in name:
             if account is None or account["token"] != password:
@@ -145,6 +156,8 @@ class Registry:
                 return []
             quay.create_repository(namespace, name, account)
             repository = quay.repository(namespace, name) or {}
+        if repository["state"] != "NORMAL":
+            wanted = [action for action in wanted if action == "pull"]
         return [
             action for action in wanted
             if quay.may(account, repository, _ROLES[action]) or (action == "pull" and repository["is_public"])
@@ -182,23 +195,81 @@ class Registry:
 
     # Images
 
-    async def _forward(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The same request to distribution, streamed both ways, below a prefix of its own. No blobs are mounted."""
+    def _tags(self, repository: Row, request: web.BaseRequest, found: re.Match[str]) -> Row:
+        """``tags/list``; ``n`` of them after ``last``."""
+        names = sorted(tags.alive(self.quay, repository))
+        names = [name for name in names if name > request.query.get("last", "")]
+        return {
+            "name": f"{found['namespace']}/{found['name']}",
+            "tags": names[: int(request.query.get("n", len(names)))],
+        }
+
+    async def _manifest(self, request: web.BaseRequest, repository: Row, found: re.Match[str]) -> web.StreamResponse:
+        """Manifests are distribution's, tags are Quay's: they expire, are deleted and moved by the API."""
+        reference, base = found["rest"], f"/v2/{found['namespace']}/{found['name']}/manifests"
+        if ":" not in reference:
+            current = tags.alive(self.quay, repository).get(reference)
+            if request.method == "PUT" and current and current["immutable"]:
+                return _errors(409, "TAG_IMMUTABLE", "tag is immutable")
+            if request.method != "PUT" and current is None:
+                return _errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+            if request.method == "DELETE" and current:
+                self.quay.database.update("tag", "id", current["id"], ends=self.quay.now())
+                return web.Response(status=202, headers=_HEADERS)
+            if request.method != "PUT" and current:
+                return await self._forward(request, f"{base}/{current['digest']}")
+        if request.method != "PUT":
+            return await self._forward(request, request.path)
+        content = await request.read()
+
+        async def keep() -> None:
+            labels = await self._labels(found, content)
+            digest = tags.keep_manifest(self.quay, repository, content, labels)
+            if ":" not in reference:
+                tags.point(self.quay, repository, reference, digest)
+
+        return await self._forward(request, request.path, content, keep)
+
+    async def _labels(self, found: re.Match[str], manifest: bytes) -> dict[str, str]:
+        """The labels of an image's configuration."""
+        config = json.loads(manifest).get("config")
+        if self._session is None or config is None:
+            return {}
+        path = f"/v2/{_PREFIX}{found['namespace']}/{found['name']}/blobs/{config['digest']}"
+        async with self._session.get(self.backend + path) as answer:
+            content = json.loads(await answer.read()) if answer.status == 200 else {}
+        return dict((content.get("config") or {}).get("Labels") or {})
+
+    async def _forward(
+        self,
+        request: web.BaseRequest,
+        to: str,
+        content: bytes | None = None,
+        created: Callable[[], Awaitable[None]] | None = None,
+    ) -> web.StreamResponse:
+        """The request to distribution, streamed both ways, below a prefix of its own. No blobs are mounted.
+
+        created: what to do before the caller is told that something was created.
+        """
         if self._session is None:
             raise RuntimeError("start() comes before handle()")
         headers = CIMultiDict((key, value) for key, value in request.headers.items() if key.lower() not in _HOP)
         headers.update({"Host": request.headers["Host"], "X-Forwarded-Proto": request.scheme})
         data: Any = None
-        if request.body_exists:
+        if content is not None:
+            data = content
+        elif request.body_exists:
             data = request.content
             if request.content_length is not None:
                 headers["Content-Length"] = str(request.content_length)
         query = "" if request.query.get("mount") else request.rel_url.raw_query_string
-        path = f"/v2/{_PREFIX}{request.path.removeprefix('/v2/')}"
+        path = f"/v2/{_PREFIX}{to.removeprefix('/v2/')}"
         url = URL(f"{self.backend}{path}?{query}" if query else self.backend + path, encoded=True)
         async with self._session.request(
             request.method, url, headers=headers, data=data, allow_redirects=False
         ) as found:
+            if created is not None and found.status == 201:
+                await created()
             kept = {key: value for key, value in found.headers.items() if key.lower() not in _HOP}
             response = web.StreamResponse(status=found.status, headers={**kept, **_HEADERS})
             if "Location" in kept:

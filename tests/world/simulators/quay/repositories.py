@@ -1,7 +1,7 @@
 """Repositories and who may do what with them.
 
 Real: names may contain slashes, so that a request for a sub-resource with another method than it has is taken for one of the
-repository of that longer name; a missing repository is 403 (anonymous: 401) for who is no superuser, as a private one is.
+repository of that longer name.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import re
 from aiohttp import web
 
 from . import answers
+from .access import find_repository, require
 from .call import Call, Routes
 from .database import Row, avatar
 from .pages import paged
+from .quotas import configured, used
+from .tags import short_views
+from .teams import find_team
 
 routes = Routes()
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
@@ -26,25 +30,6 @@ _PAGE = 100
 def valid_name(name: str) -> bool:
     """Whether Quay takes the name of a repository."""
     return bool(_NAME.fullmatch(name)) and len(name) <= 255
-
-
-def _find(call: Call) -> Row | None:
-    namespace = call.database.account(call.parameters["namespace"], "user", "organization")
-    return call.quay.repository(namespace, call.parameters["name"]) if namespace else None
-
-
-def _require(call: Call, role: str, scope: str) -> Row:
-    """The repository, for who has the role in it."""
-    found = _find(call)
-    if found is None:
-        if call.full_access:
-            raise call.not_found()
-        call.allow(False)
-    allowed = call.quay.may(call.user, found or {}, role) or call.full_access
-    if role == "read" and (found or {})["is_public"]:
-        return found or {}
-    call.allow(allowed and call.has(scope, "repo:admin"))
-    return found or {}
 
 
 @routes("POST", "/api/v1/repository", "createRepo")
@@ -60,6 +45,8 @@ def create_repository(call: Call) -> web.Response:
     if namespace is None:
         raise answers.crash()
     call.allow(call.full_access or call.quay.may_create(user, namespace))
+    if call.database.one("SELECT organization FROM organization_mirror WHERE organization = ?", namespace["id"]):
+        raise call.invalid("Cannot create repository: organization is managed by organization-level mirroring")
     if call.quay.repository(namespace, body["repository"]):
         raise call.invalid("Repository already exists")
     if not valid_name(body["repository"]):
@@ -73,21 +60,27 @@ def create_repository(call: Call) -> web.Response:
 def repositories(call: Call) -> web.Response:
     if not ("namespace" in call.query or call.flag("public") or call.flag("starred")):
         raise call.invalid("namespace, starred or public are required for this API call")
-    rows = call.database.all(
-        "SELECT repository.*, account.name AS namespace_name FROM repository"
-        " JOIN account ON account.id = repository.namespace ORDER BY repository.id"
-    )
-    if "namespace" in call.query:
-        rows = [row for row in rows if row["namespace_name"] == call.query["namespace"]]
     if call.flag("starred"):
-        rows = []
+        call.login()
+    text = (
+        "SELECT repository.*, account.name AS namespace_name, star.account IS NOT NULL AS starred FROM repository"
+        " JOIN account ON account.id = repository.namespace"
+        " LEFT JOIN star ON star.repository = repository.id AND star.account = ?"
+        " WHERE account.name = coalesce(?, account.name) ORDER BY repository.id"
+    )
+    rows = call.database.all(text, call.user and call.user["id"], call.query.get("namespace"))
+    if call.flag("starred"):
+        rows = [row for row in rows if row["starred"]]
     readable = call.has("repo:read", "repo:write", "repo:admin")
     rows = [
         row for row in rows
         if row["is_public"] or call.superuser or (readable and call.quay.may(call.user, row, "read"))
     ]  # fmt: skip
+    page = paged(call, "repositories", rows, _PAGE)
+    namespaces = {row["namespace"]: configured(call, row["namespace"]) for row in page["repositories"]}
+    sizes = {key: size for namespace in namespaces for key, size in used(call, namespace).items()}
     items = []
-    for row in rows:
+    for row in page["repositories"]:
         item = {"namespace": row["namespace_name"], "name": row["name"], "description": row["description"],
                 "is_public": bool(row["is_public"]), "kind": "image", "state": row["state"]}  # fmt: skip
         if call.flag("last_modified"):
@@ -95,9 +88,12 @@ def repositories(call: Call) -> web.Response:
         if call.flag("popularity"):
             item["popularity"] = 0.0
         if call.user is not None:
-            item["is_starred"] = False
-        items.append({**item, "quota_report": {"quota_bytes": 0, "configured_quota": None}})
-    return answers.answer(paged(call, "repositories", items, _PAGE))
+            item["is_starred"] = bool(row["starred"])
+        if call.quay.feature("QUOTA_MANAGEMENT"):
+            size = sizes.get(row["id"], 0)
+            item["quota_report"] = {"quota_bytes": size, "configured_quota": namespaces[row["namespace"]]}
+        items.append(item)
+    return answers.answer({**page, "repositories": items})
 
 
 def _permission_view(call: Call, row: Row, namespace: Row) -> Row:
@@ -118,9 +114,9 @@ def _user_permissions(call: Call, repository: Row) -> dict[str, Row]:
 
 @routes("GET", f"{_PATH}/permissions/user/", "listRepoUserPermissions")
 def user_permissions(call: Call) -> web.Response:
-    if _find(call) is None and call.full_access:
+    if find_repository(call) is None and call.full_access:
         return answers.answer({"permissions": {}})
-    return answers.answer({"permissions": _user_permissions(call, _require(call, "admin", "repo:admin"))})
+    return answers.answer({"permissions": _user_permissions(call, require(call, "admin", "repo:admin"))})
 
 
 _USER_PERMISSION = f"{_PATH}/permissions/user/{{username}}"
@@ -129,7 +125,7 @@ _NONE = "User does not have permission for repo."
 
 @routes("GET", _USER_PERMISSION, "getUserPermissions")
 def user_permission(call: Call) -> web.Response:
-    found = _user_permissions(call, _require(call, "admin", "repo:admin")).get(call.parameters["username"])
+    found = _user_permissions(call, require(call, "admin", "repo:admin")).get(call.parameters["username"])
     if found is None:
         raise answers.message(400, _NONE)
     return answers.answer(found)
@@ -137,9 +133,9 @@ def user_permission(call: Call) -> web.Response:
 
 @routes("PUT", _USER_PERMISSION, "changeUserPermissions")
 def set_user_permission(call: Call) -> web.Response:
-    if _find(call) is None and call.full_access:
+    if find_repository(call) is None and call.full_access:
         raise answers.crash()
-    repository = _require(call, "admin", "repo:admin")
+    repository = require(call, "admin", "repo:admin")
     body = call.json({"role": "string"}, ("role",))
     call.one_of("role", body["role"], _ROLES)
     name = call.parameters["username"]
@@ -153,7 +149,7 @@ def set_user_permission(call: Call) -> web.Response:
 
 @routes("DELETE", _USER_PERMISSION, "deleteUserPermissions")
 def delete_user_permission(call: Call) -> web.Response:
-    repository = _require(call, "admin", "repo:admin")
+    repository = require(call, "admin", "repo:admin")
     account = call.database.account(call.parameters["username"])
     if account is None or call.parameters["username"] not in _user_permissions(call, repository):
         raise call.invalid(_NONE)
@@ -161,46 +157,169 @@ def delete_user_permission(call: Call) -> web.Response:
     return answers.answer(None, 204)
 
 
+@routes("GET", f"{_USER_PERMISSION}/transitive", "getUserTransitivePermission")
+def transitive(call: Call) -> web.Response:
+    repository = require(call, "admin", "repo:admin")
+    account = call.database.account(call.parameters["username"], "user", "robot")
+    roles = [role for role in reversed(_ROLES) if account and call.quay.may(account, repository, role)]
+    if not roles:
+        raise call.not_found()
+    return answers.answer({"permissions": [{"role": roles[0]}]})
+
+
+def _team_permissions(call: Call, repository: Row) -> dict[str, Row]:
+    rows = call.database.all(
+        "SELECT team.name, permission.role FROM permission JOIN team ON team.id = permission.team"
+        " WHERE permission.repository = ? ORDER BY permission.rowid", repository["id"],
+    )  # fmt: skip
+    return {row["name"]: {**row, "avatar": avatar(row["name"], "team")} for row in rows}
+
+
+_TEAM_PERMISSION = f"{_PATH}/permissions/team/{{teamname}}"
+_NO_TEAM = "Team does not have permission for repo."
+
+
+@routes("GET", f"{_PATH}/permissions/team/", "listRepoTeamPermissions")
+def team_permissions(call: Call) -> web.Response:
+    if find_repository(call) is None and call.full_access:
+        return answers.answer({"permissions": {}})
+    return answers.answer({"permissions": _team_permissions(call, require(call, "admin", "repo:admin"))})
+
+
+@routes("GET", _TEAM_PERMISSION, "getTeamPermissions")
+def team_permission(call: Call) -> web.Response:
+    found = _team_permissions(call, require(call, "admin", "repo:admin")).get(call.parameters["teamname"])
+    if found is None:
+        raise answers.message(400, _NO_TEAM)
+    return answers.answer({"role": found["role"]})
+
+
+@routes("PUT", _TEAM_PERMISSION, "changeTeamPermissions")
+def set_team_permission(call: Call) -> web.Response:
+    if find_repository(call) is None and call.full_access:
+        raise answers.crash()
+    repository = require(call, "admin", "repo:admin")
+    body = call.json({"role": "string"}, ("role",))
+    call.one_of("role", body["role"], _ROLES)
+    name, namespace = call.parameters["teamname"], call.parameters["namespace"]
+    team = find_team(call, call.database.account(namespace) or {}, name)
+    if team is None:
+        raise call.invalid(f"No team {name} in organization {namespace}")
+    text = "SELECT rowid AS id FROM permission WHERE repository = ? AND team = ?"
+    found = call.database.one(text, repository["id"], team["id"])
+    if found:
+        call.database.update("permission", "rowid", found["id"], role=body["role"])
+    else:
+        call.database.insert("permission", repository=repository["id"], team=team["id"], role=body["role"])
+    return answers.answer(_team_permissions(call, repository)[name])
+
+
+@routes("DELETE", _TEAM_PERMISSION, "deleteTeamPermissions")
+def delete_team_permission(call: Call) -> web.Response:
+    repository = require(call, "admin", "repo:admin")
+    text = (
+        "SELECT permission.rowid AS id FROM permission JOIN team ON team.id = permission.team"
+        " WHERE permission.repository = ? AND team.name = ?"
+    )
+    found = call.database.one(text, repository["id"], call.parameters["teamname"])
+    if found is None:
+        raise call.invalid(_NO_TEAM)
+    call.database.delete("permission", "rowid", found["id"])
+    return answers.answer(None, 204)
+
+
 @routes("POST", f"{_PATH}/changevisibility", "changeRepoVisibility")
 def visibility(call: Call) -> web.Response:
-    if _find(call) is None and call.full_access:
+    if find_repository(call) is None and call.full_access:
         return answers.answer(None)
-    repository = _require(call, "admin", "repo:admin")
+    repository = require(call, "admin", "repo:admin")
     body = call.json({"visibility": "string"}, ("visibility",))
     call.one_of("visibility", body["visibility"], _VISIBILITY)
     call.database.update("repository", "id", repository["id"], is_public=int(body["visibility"] == "public"))
     return answers.answer({"success": True})
 
 
+@routes("PUT", f"{_PATH}/changestate", "changeRepoState")
+def state(call: Call) -> web.Response:
+    repository = require(call, "admin", "repo:admin")
+    body = call.json({"state": "string"}, ("state",))
+    call.one_of("state", body["state"], ["NORMAL", "READ_ONLY", "MIRROR"])
+    if body["state"] == "MIRROR" and not call.quay.feature("REPO_MIRROR"):
+        raise call.invalid("Mirror feature is not enabled")
+    call.database.update("repository", "id", repository["id"], state=body["state"])
+    return answers.answer({"success": True})
+
+
+@routes("POST", "/api/v1/user/starred", "createStar")
+def star(call: Call) -> web.Response:
+    user = call.login()
+    body = call.json({"namespace": "string", "repository": "string"}, ("namespace", "repository"))
+    call.parameters.update(namespace=body["namespace"], name=body["repository"])
+    repository = require(call, "read", "repo:read")
+    if not _is_starred(call, repository):
+        call.database.insert("star", account=user["id"], repository=repository["id"])
+    return answers.answer({"namespace": body["namespace"], "repository": body["repository"]}, 201)
+
+
+@routes("GET", "/api/v1/user/starred", "listStarredRepos")
+def starred(call: Call) -> web.Response:
+    text = (
+        "SELECT repository.*, account.name AS owner FROM repository JOIN account ON account.id = repository.namespace"
+        " JOIN star ON star.repository = repository.id WHERE star.account = ? ORDER BY repository.id"
+    )
+    items = [
+        {"namespace": row["owner"], "name": row["name"], "description": row["description"],
+         "is_public": bool(row["is_public"])}
+        for row in call.database.all(text, call.login()["id"])
+    ]  # fmt: skip
+    return answers.answer(paged(call, "repositories", items, _PAGE))
+
+
+@routes("DELETE", "/api/v1/user/starred/{repository}", "deleteStar")
+def unstar(call: Call) -> web.Response:
+    user, repository = call.login(), find_repository(call)
+    text = "SELECT rowid AS id FROM star WHERE account = ? AND repository = ?"
+    found = call.database.one(text, user["id"], repository["id"]) if repository else None
+    if found:
+        call.database.delete("star", "rowid", found["id"])
+    return answers.answer(None, 204)
+
+
 @routes("GET", _PATH, "getRepo")
 def get(call: Call) -> web.Response:
-    repository = _require(call, "read", "repo:read")
+    repository = require(call, "read", "repo:read")
     owner = call.database.account(call.parameters["namespace"]) or {}
     shown = {
         "namespace": owner["name"], "name": repository["name"], "kind": "image", "description": repository["description"],
         "is_public": bool(repository["is_public"]), "is_organization": owner["kind"] == "organization",
-        "is_starred": False, "status_token": repository["status_token"], "trust_enabled": False,
+        "is_starred": _is_starred(call, repository), "status_token": repository["status_token"], "trust_enabled": False,
         "tag_expiration_s": owner["tag_expiration_s"], "is_free_account": True, "state": repository["state"],
     }  # fmt: skip
     if call.flag("includeTags", True):
-        shown["tags"] = {}
+        shown["tags"] = short_views(call, repository)
     allowed = {role: call.full_access or call.quay.may(call.user, repository, role) for role in ("write", "admin")}
-    return answers.answer({**shown, "can_write": allowed["write"], "can_admin": allowed["admin"]})
+    can_write = allowed["write"] and repository["state"] == "NORMAL"
+    return answers.answer({**shown, "can_write": can_write, "can_admin": allowed["admin"]})
+
+
+def _is_starred(call: Call, repository: Row) -> bool:
+    text = "SELECT account FROM star WHERE account = ? AND repository = ?"
+    return call.user is not None and call.database.one(text, call.user["id"], repository["id"]) is not None
 
 
 @routes("PUT", _PATH, "updateRepo")
 def change(call: Call) -> web.Response:
-    repository = _require(call, "write", "repo:write")
     body = call.json({"description": "string"}, ("description",))
+    repository = require(call, "write", "repo:write")
     call.database.update("repository", "id", repository["id"], description=body["description"])
     return answers.answer({"success": True})
 
 
 @routes("DELETE", _PATH, "deleteRepository")
 def delete(call: Call) -> web.Response:
-    if call.full_access and _find(call) is None:
+    if call.full_access and find_repository(call) is None:
         if call.database.account(call.parameters["namespace"], "user", "organization") is None:
             raise answers.crash()
         return answers.answer(None, 204)
-    call.database.delete("repository", "id", _require(call, "admin", "repo:admin")["id"])
+    call.database.delete("repository", "id", require(call, "admin", "repo:admin")["id"])
     return answers.answer(None, 204)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from . import answers
 from .call import Call, Routes
-from .database import Row
+from .database import Row, avatar
 from .users import letters, why_not_name
 
 routes = Routes()
@@ -68,14 +68,22 @@ def list_robots(call: Call) -> web.Response:
     for row in rows:
         item = _view(row)
         del item["unstructured_metadata"]
-        if not own or not call.flag("token", True):
+        if not (own or call.full_access) or not call.flag("token", True):
             del item["token"]
         if call.flag("permissions"):
-            item.update(teams=[], repositories=[found["name"] for found in _permissions(call, row)])
+            item.update(teams=_teams(call, row), repositories=[found["name"] for found in _permissions(call, row)])
         items.append(item)
     if call.query.get("limit", "").isdigit():
         items = items[: int(call.query["limit"])]
     return answers.answer({"robots": items})
+
+
+def _teams(call: Call, robot: Row) -> list[Row]:
+    rows = call.database.all(
+        "SELECT team.name FROM team JOIN team_member ON team_member.team = team.id WHERE team_member.account = ?"
+        " ORDER BY team.id", robot["id"],
+    )  # fmt: skip
+    return [{"name": row["name"], "avatar": avatar(row["name"], "team")} for row in rows]
 
 
 def _permissions(call: Call, robot: Row) -> list[Row]:
@@ -119,7 +127,11 @@ def create_robot(call: Call) -> web.Response:
 
 
 def delete_robot(call: Call) -> web.Response:
-    call.database.delete("account", "id", _robot(call)["id"])
+    robot = _robot(call)
+    for table in ("mirror", "organization_mirror"):
+        if call.database.one(f"SELECT robot FROM {table} WHERE robot = ?", robot["id"]):
+            raise call.invalid("Robot is being used by a mirror")
+    call.database.delete("account", "id", robot["id"])
     return answers.answer(None, 204)
 
 
@@ -139,6 +151,27 @@ def permissions(call: Call) -> web.Response:
     return answers.answer({"permissions": found})
 
 
+def federation(call: Call) -> web.Response:
+    return answers.answer(json.loads(_robot(call)["federation"]))
+
+
+def set_federation(call: Call) -> web.Response:
+    robot, trusted = _robot(call), call.objects()
+    for item in trusted:
+        for name in ("issuer", "subject"):
+            if name not in item:
+                raise call.invalid_schema(f"{name!r} is a required property", "required")
+        if not item["issuer"].startswith(("http://", "https://")):
+            raise call.invalid("Issuer must be a URL (http:// or https://)")
+    call.database.update("account", "id", robot["id"], federation=json.dumps(trusted))
+    return answers.answer(trusted)
+
+
+def delete_federation(call: Call) -> web.Response:
+    call.database.update("account", "id", _robot(call)["id"], federation="[]")
+    return answers.answer(None, 204)
+
+
 for _path, _who in (("/api/v1/organization/{orgname}/robots", "Org"), ("/api/v1/user/robots", "User")):
     routes("GET", _path, f"get{_who}Robots")(list_robots)
     routes("GET", f"{_path}/{{robot_shortname}}", f"get{_who}Robot")(get_robot)
@@ -146,3 +179,6 @@ for _path, _who in (("/api/v1/organization/{orgname}/robots", "Org"), ("/api/v1/
     routes("DELETE", f"{_path}/{{robot_shortname}}", f"delete{_who}Robot")(delete_robot)
     routes("POST", f"{_path}/{{robot_shortname}}/regenerate", f"regenerate{_who}RobotToken")(regenerate)
     routes("GET", f"{_path}/{{robot_shortname}}/permissions", f"get{_who}RobotPermissions")(permissions)
+    routes("GET", f"{_path}/{{robot_shortname}}/federation", f"get{_who}RobotFederation")(federation)
+    routes("POST", f"{_path}/{{robot_shortname}}/federation", f"create{_who}RobotFederation")(set_federation)
+    routes("DELETE", f"{_path}/{{robot_shortname}}/federation", f"delete{_who}RobotFederation")(delete_federation)

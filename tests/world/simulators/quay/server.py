@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import ssl
 import time
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from . import answers, applications, organizations, repositories, robots, sessions, users
+from . import (
+    answers,
+    app_tokens,
+    applications,
+    default_permissions,
+    messages,
+    mirrors,
+    notifications,
+    organization_mirrors,
+    organizations,
+    policies,
+    proxy_cache,
+    quotas,
+    repositories,
+    robots,
+    sessions,
+    tags,
+    teams,
+    users,
+)
 from .call import Call, Route
 from .database import Database, Row
 from .discovery import document
@@ -18,9 +40,31 @@ from .registry import Registry
 
 #: OAuth tokens live for ten years unless they are asked for with an end.
 _TOKEN_LIFE = 315576000.0
+#: Features that are on unless the configuration says otherwise: those of the recorded Quay.
+_ON = {
+    "ANONYMOUS_ACCESS", "SUPER_USERS", "QUOTA_MANAGEMENT", "PROXY_CACHE", "REPO_MIRROR", "ORG_MIRROR", "AUTO_PRUNE",
+    "IMMUTABLE_TAGS", "APP_SPECIFIC_TOKENS", "REQUIRE_TEAM_INVITE",
+}  # fmt: skip
+_TOO_MANY = (
+    "<html>\n<head><title>429 Too Many Requests</title></head>\n<body>\n<center><h1>429 Too Many Requests</h1></center>\n"
+    "<hr><center>nginx</center>\n</body>\n</html>\n"
+)
 _BROWSERS = ("Mozilla", "Chrome", "Safari")
 _FIRST = {"write": ("write", "admin"), "read": ("read", "write", "admin"), "admin": ("admin",)}
 _READ_ONLY = "System is currently read-only. Pulls will succeed but all write operations are currently suspended."
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of a request: with an OAuth token (a bcrypt), without one, and to sign in."""
+
+    bearer: float
+    session: float
+    sign_in: float
+
+
+#: What the recorded Quay took.
+RECORDED_COSTS = Costs(bearer=0.4, session=0.025, sign_in=0.4)
 
 
 class Quay:
@@ -46,10 +90,27 @@ class Quay:
         self.skew = 0.0
         self.token_life = _TOKEN_LIFE
         self.initialize_takes = 0.02
+        #: What a request costs the server, in seconds; requests wait for each other. See ``RECORDED_COSTS``.
+        self.costs: Costs | None = None
+        self._busy = asyncio.Lock()
+        #: How many of the next requests its nginx refuses with 429.
+        self.too_many = 0
+        #: Other registries that a proxy cache can be validated with, and the names and passwords that they take.
+        self.upstreams: dict[str, set[tuple[str, str]]] = {}
+        #: Who has agreed to get notifications by mail.
+        self.authorized_addresses: set[str] = set()
         #: METHOD PATH of the requests to the API, in order.
         self.requests: list[str] = []
-        kinds = [sessions, users, applications, organizations, robots, repositories]
-        self.routes: list[Route] = [route for kind in kinds for route in kind.routes.all]
+        #: What they sent: the operation's name in the discovery document, and the body.
+        self.bodies: list[tuple[str, bytes]] = []
+        # Those of repositories come last: their names may contain slashes.
+        kinds = [
+            sessions.routes, users.routes, applications.routes, organizations.routes, robots.routes, teams.routes,
+            teams.invitations, teams.syncing, default_permissions.routes, quotas.routes, proxy_cache.routes,
+            organization_mirrors.routes, messages.routes, app_tokens.routes, policies.prune, policies.immutability,
+            mirrors.routes, notifications.routes, tags.routes, repositories.routes,
+        ]  # fmt: skip
+        self.routes: list[Route] = [route for kind in kinds for route in kind.all]
         if named_tokens:
             self.routes += applications.named_tokens.all
         self._runner: web.ServerRunner | None = None
@@ -80,7 +141,7 @@ class Quay:
 
     def feature(self, name: str) -> bool:
         """FEATURE_NAME."""
-        return bool(self.config.get(f"FEATURE_{name}", name in ("ANONYMOUS_ACCESS", "SUPER_USERS")))
+        return bool(self.config.get(f"FEATURE_{name}", name in _ON))
 
     @property
     def superusers(self) -> list[str]:
@@ -141,12 +202,30 @@ class Quay:
         )  # fmt: skip
         if owner is not None and owner["id"] != namespace["id"]:
             self.database.insert("permission", repository=repository, account=owner["id"], role="admin")
+        default = "SELECT * FROM default_permission WHERE organization = ? AND (activating IS NULL OR activating = ?)"
+        for given in self.database.all(default, namespace["id"], owner and owner["id"]):
+            kind = "team" if given["team"] else "account"
+            text = f"SELECT role FROM permission WHERE repository = ? AND {kind} = ?"
+            if not self.database.one(text, repository, given[kind]):
+                self.database.insert("permission", repository=repository, **{kind: given[kind]}, role=given["role"])
+
+    def push(self, namespace: str, name: str, tag: str, labels: Mapping[str, str] | None = None) -> str:
+        """An image of one layer, without a registry; its digest."""
+        repository = self.repository(self.database.account(namespace) or {}, name) or {}
+        number = len(self.database.all("SELECT id FROM tag"))
+        blobs = {"config": {"size": 227, "digest": f"sha256:{number:064x}"},
+                 "layers": [{"size": 107, "digest": f"sha256:{'f' * 64}"}]}  # fmt: skip
+        digest = tags.keep_manifest(self, repository, json.dumps({"schemaVersion": 2, **blobs}).encode(), labels or {})
+        tags.point(self, repository, tag, digest)
+        return digest
 
     def forget(self, account: Row) -> None:
         """Delete a user or an organization with its robots and all that hangs on them."""
         for robot in self.database.all(
             "SELECT id FROM account WHERE kind = 'robot' AND name LIKE ?", f"{account['name']}+%"
         ):
+            for mirrors_ in ("mirror", "organization_mirror"):
+                self.database.delete(mirrors_, "robot", robot["id"])
             self.database.delete("account", "id", robot["id"])
         self.database.delete("account", "id", account["id"])
 
@@ -168,16 +247,26 @@ class Quay:
 
     async def _api(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        if self.too_many:
+            self.too_many -= 1
+            return web.Response(status=429, body=_TOO_MANY.encode(), headers={"Content-Type": "text/html"})
+        if self.costs:
+            await self._pay(request, self.costs)
+        routes = [route for route in self.routes if not route.feature or self.feature(route.feature)]
         if request.path == "/api/v1/discovery" and request.method == "GET":
-            return answers.answer(document(self.routes, request))
+            return answers.answer(document(routes, request))
         if request.path == "/health/instance":
             return answers.answer({"data": {"services": {"database": True, "web_gunicorn": True}}, "status_code": 200})
-        matching = [(route, found) for route in self.routes if (found := route.pattern.fullmatch(request.path))]
+        matching = [(route, found) for route in routes if (found := route.pattern.fullmatch(request.path))]
         chosen = next(((route, found) for route, found in matching if route.method == request.method), None)
         if chosen is None:
-            return self._nothing(request, bool(matching))
+            return self._nothing(request, routes, bool(matching))
         route, found = chosen
+        if route.path.endswith("{repository}") and _is_there(routes, request.method, request.path + "/"):
+            return _slash(request)
         call = Call(self, request, await request.read(), parameters=found.groupdict())
+        if route.documented and call.body:
+            self.bodies.append((route.documented, call.body))
         self._identify(call)
         try:
             self._check(call, route)
@@ -188,6 +277,15 @@ class Quay:
             response = refusal.response
         sessions.remember(call, response)
         return response
+
+    async def _pay(self, request: web.BaseRequest, costs: Costs) -> None:
+        """Take the time that the request takes, one at a time."""
+        bearer = request.headers.get("Authorization", "").partition(" ")[2]
+        seconds = costs.bearer if bearer and self.token(bearer) else costs.session
+        if request.path == "/api/v1/signin":
+            seconds = costs.sign_in
+        async with self._busy:
+            await asyncio.sleep(seconds)
 
     def _identify(self, call: Call) -> None:
         cookie = call.request.cookies.get(sessions.COOKIE)
@@ -216,6 +314,8 @@ class Quay:
         if route.csrf and call.scopes is None and not self._repeats_csrf(call):
             who = f" (authorized: user {call.user['name']})" if call.user else ""
             raise answers.error(403, f"CSRF token was invalid or missing.{who}")
+        if route.documented and call.only_reads:
+            raise call.unauthorized()
 
     def _repeats_csrf(self, call: Call) -> bool:
         given = call.request.headers.get("X-CSRF-Token") or call.query.get("_csrf_token")
@@ -223,17 +323,28 @@ class Quay:
             given = next((part[12:] for part in call.body.decode().split("&") if part.startswith("_csrf_token=")), None)
         return call.session is not None and given == call.session["csrf"]
 
-    def _nothing(self, request: web.BaseRequest, known: bool) -> web.Response:
+    def _nothing(self, request: web.BaseRequest, routes: list[Route], known: bool) -> web.Response:
         """No such path, or not with this method: 308 to the path with a slash, or werkzeug's 405."""
-        slashed = request.path + "/"
-        other = any(route.pattern.fullmatch(slashed) and route.method == request.method for route in self.routes)
+        other = _is_there(routes, request.method, request.path + "/")
         if not request.path.endswith("/") and (other or request.method == "GET"):
-            url = f"{request.scheme}://{request.headers.get('Host', '')}{slashed}"
-            text = f'You should be redirected automatically to the target URL: <a href="{url}">{url}</a>. If not, click the link.'
-            return answers.page(308, "Redirecting...", text, {"Location": url})
+            return _slash(request)
         if request.method == "GET":
             return answers.interface()
         text = "The method is not allowed for the requested URL."
         if known and not request.path.endswith("/"):
             raise answers.message(405, text)
         return answers.page(405, "405 Method Not Allowed", text)
+
+
+def _is_there(routes: list[Route], method: str, path: str) -> bool:
+    ends = (route for route in routes if route.method == method and route.path.endswith("/"))
+    return any(route.pattern.fullmatch(path) for route in ends)
+
+
+def _slash(request: web.BaseRequest) -> web.Response:
+    """To the path with a slash."""
+    url = f"{request.scheme}://{request.headers.get('Host', '')}{request.path}/"
+    text = (
+        f'You should be redirected automatically to the target URL: <a href="{url}">{url}</a>. If not, click the link.'
+    )
+    return answers.page(308, "Redirecting...", text, {"Location": url})

@@ -12,7 +12,6 @@ import secrets
 import sqlite3
 import string
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +21,7 @@ from .applications import grant
 from .call import SCOPES, Call, Routes
 from .database import Database, Row, avatar, hashed
 from .pages import paged
+from .quotas import shown
 from .sessions import sign_in
 
 routes = Routes()
@@ -124,14 +124,9 @@ def myself(call: Call) -> web.Response:
         "is_me": True, "verified": True, "email": user["email"], "logins": [], "invoice_email": False,
         "invoice_email_address": None, "preferred_namespace": False, "tag_expiration_s": user["tag_expiration_s"],
         "prompts": [], "company": None, "family_name": None, "given_name": None, "location": None, "is_free_account": True,
-        "has_password_set": True, "quotas": [], "quota_report": quota_report(), "organizations": organizations,
+        "has_password_set": True, **shown(call, user), "organizations": organizations,
         **({"super_user": True} if user["name"] in call.quay.superusers else {}),
     })  # fmt: skip
-
-
-def quota_report() -> Row:
-    """What is used of a quota that nobody has set."""
-    return {"quota_bytes": 0, "configured_quota": None, "running_backfill": "waiting", "backfill_status": "waiting"}
 
 
 @routes("GET", "/api/v1/users/{username}", "getUserInformation")
@@ -151,11 +146,12 @@ def public(call: Call) -> web.Response:
 # The superuser's
 
 
-def _view(call: Call, user: Mapping[str, Any]) -> Row:
+def _view(call: Call, user: Row) -> Row:
     return {
         "kind": "user", "name": user["name"], "username": user["name"], "email": user["email"], "verified": True,
         "avatar": avatar(user["name"], "user"), "super_user": user["name"] in call.quay.superusers,
-        "global_readonly_super_user": False, "enabled": bool(user["enabled"]), "quotas": [], "quota_report": quota_report(),
+        "global_readonly_super_user": user["name"] in call.quay.config.get("GLOBAL_READONLY_SUPER_USERS", ()),
+        "enabled": bool(user["enabled"]), **shown(call, user),
     }  # fmt: skip
 
 
@@ -173,7 +169,8 @@ def _another(call: Call, verb: str) -> Row:
 @routes("GET", "/api/v1/superuser/users/", "listAllUsers")
 def all_users(call: Call) -> web.Response:
     call.allow(call.superuser)
-    rows = call.database.all("SELECT * FROM account WHERE kind = 'user' ORDER BY id")
+    only = "" if call.flag("disabled", True) else " AND enabled"
+    rows = call.database.all(f"SELECT * FROM account WHERE kind = 'user'{only} ORDER BY id")
     return answers.answer(paged(call, "users", [_view(call, row) for row in rows]))
 
 
