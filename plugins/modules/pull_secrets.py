@@ -122,7 +122,7 @@ options:
           secret:
             description:
               - User name and password that a Secret of a cluster holds, such as the one of M(quayside.registry.quay_first_user).
-              - It is read only when nothing is stored yet or the registry refuses what is stored.
+              - What is stored follows it. Where it cannot be read, what is stored stays.
             type: dict
             suboptions:
               name:

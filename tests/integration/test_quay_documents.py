@@ -29,14 +29,14 @@ DOCUMENTS = ROOT / "docs" / "quay_documents"
 EXPECTED = {
     "small_team": {"User": 3, "Organization": 1, "Repository": 2, "Secret": 2, "ImmutabilityPolicy": 1},
     "company": {"Organization": 20, "Team": 41, "Robot": 40, "Quota": 20, "Repository": 4, "DefaultPermission": 80},
-    "mirror": {"Organization": 2, "ProxyCache": 1, "RepositoryMirror": 2, "Robot": 1},
+    "mirror": {"Organization": 3, "ProxyCache": 1, "RepositoryMirror": 2, "OrganizationMirror": 1, "Robot": 2},
 }
 
 
 @pytest.fixture(scope="module")
 def quay(world: World) -> Iterator[tuple[str, Quay]]:
     """A Quay with a superuser behind a route of the cluster; its host and itself."""
-    config = {"SSRF_ALLOWED_HOSTS": ["docker.io"]}
+    config = {"SSRF_ALLOWED_HOSTS": ["docker.io", "quay.io"]}
     with new_project(world) as namespace, quay_in(world, namespace, config=config) as (host, quay):
         first = {"kind": "user", "name": SUPERUSER, "email": "quayadmin@example.com", "created": 0}
         quay.database.insert("account", **first, password=hashed(PASSWORD))

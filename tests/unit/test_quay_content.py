@@ -577,7 +577,7 @@ def test_every_request_for_tags_tokens_and_organization_mirrors_is_documented(si
 @pytest.mark.parametrize(("spread", "listings"), [(False, 3), (True, 25)])
 def test_requests_grow_with_organizations_alone(site: Site, spread: bool, listings: int) -> None:
     """``listings``: of who has permissions. With few that have them an organization is read in at most 12 requests."""
-    documents = [large_organization(number, repositories=30, spread=spread) for number in range(4)]
+    documents = [large_organization(number, repositories=16, spread=spread) for number in range(4)]
     site.run(*documents, purge=EVERYTHING)
     sign_in = 2
     for count in (1, 2, 4):

@@ -191,7 +191,7 @@ def there(site: Site) -> Any:
     return comparable(found)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(one=documents(), two=documents())
 def test_the_last_document_is_what_there_is(site: Site, other: Site, one: Any, two: Any) -> None:
     purge = {"purge": EVERYTHING, "purge_repositories": True}
