@@ -78,8 +78,8 @@ def kubeconfig(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             world.plane.admin.create(namespaces, {"metadata": {"name": name}})
         yield path
         remove_what_runs_made(world)
-    for name in ("automation", "of-awx"):
-        run_module("automation_access", kubeconfig=admin, name=name, state="absent")
+    for account in ({"name": "automation"}, {"name": "of-awx"}):
+        run_module("automation_access", kubeconfig=admin, state="absent", **account)
 
 
 class Job:
