@@ -94,6 +94,9 @@ def account(world: World, folder: Path, playbook: str, projects: list[str] | Non
         with contextlib.suppress(ApiError):  # there already
             world.plane.admin.request("POST", "/api/v1/namespaces/openshift-config/configmaps", ca)
         world.plane.admin.request("PATCH", IMAGES, {"spec": {"additionalTrustedCA": {"name": "of-least-privilege"}}})
+    if playbook in ("pull_secrets", "move_to_registry"):  # a cluster without a global pull secret
+        with contextlib.suppress(ApiError):
+            world.plane.admin.request("DELETE", "/api/v1/namespaces/openshift-config/secrets/pull-secret")
     if playbook == "quay":  # which is the first that the cluster trusts
         world.plane.admin.request("PATCH", IMAGES, {"spec": {"additionalTrustedCA": None}})
     if playbook == "report":  # a registry without a route shows what the router will
