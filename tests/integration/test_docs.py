@@ -14,6 +14,7 @@ from quays import quay_in
 from playbooks import environment, run_playbook
 from staging import ROOT
 from world.external import ExternalRegistry
+from world.simulators.quay import Quay
 from world.world import World
 
 NAMES = (
@@ -55,14 +56,20 @@ def docker_hub(world: World) -> Iterator[ExternalRegistry]:
 
 
 @pytest.fixture(scope="module")
-def quay_host(world: World) -> Iterator[str]:
-    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
-        yield host
+def quay(world: World) -> Iterator[tuple[str, Quay]]:
+    """The host of a Quay, and the Quay."""
+    with new_project(world) as namespace, quay_in(world, namespace) as found:
+        yield found
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
 def test_guide(
-    guide: Path, world: World, ghcr: ExternalRegistry, docker_hub: ExternalRegistry, quay_host: str, home: Path
+    guide: Path,
+    world: World,
+    ghcr: ExternalRegistry,
+    docker_hub: ExternalRegistry,
+    quay: tuple[str, Quay],
+    home: Path,
 ) -> None:
     env = {**environment(world.admin_kubeconfig, home), "GHCR_TOKEN": "example"}
     if guide.stem == "move_to_registry":
@@ -77,6 +84,9 @@ def test_guide(
         playbook = home / f"{guide.stem}-{number}.yml"
         playbook.write_text(text)
         for expected in ("changes something or nothing", "changes nothing"):
-            run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay_host}")
+            run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay[0]}")
             assert not run.failures, f"{guide.name}, playbook {number + 1}"
             assert expected == "changes something or nothing" or run.changed == 0, run.changes
+        if playbook.stem == "quay_content-0":  # the repository is there now, and somebody pushes to it
+            for tag in ("0.9", "1.0"):
+                quay[1].push("acme", "web", tag)
