@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.quayside.registry.plugins.module_utils.quay import calls
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import organization_path, repository_path
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import MissingApi, Quay, QuayError
+from ansible_collections.quayside.registry.plugins.module_utils.quay.export import visible
 
 #: Quay: the state of a repository that mirrors another, and of a mirror whose last run failed.
 _MIRRORS, _FAILED = "MIRROR", "FAIL"
@@ -36,7 +37,7 @@ class Found:
 def read(quay: Quay) -> Found:
     """All organizations that whoever asks can see."""
     found, answers = Found(), dict[str, Any]()
-    listed = {item["name"]: item for item in _visible(quay)}
+    listed = {item["name"]: item for item in visible(quay)}
     # an administrator's own listing tells no quotas
     plain = [name for name, item in listed.items() if "quota_report" not in item]
     _ask(quay, map(organization_path, plain), answers, found.unread)
@@ -97,18 +98,6 @@ def quota(item: Mapping[str, Any]) -> Row:
     elif percent >= min(limits.get("Warning", [100])):
         shown["state"] = "warning"
     return shown
-
-
-def _visible(quay: Quay) -> list[Row]:
-    """All organizations, with their quotas, where a superuser asks; else those that whoever asks administers."""
-    try:
-        path, about = "/api/v1/superuser/organizations/", "list the organizations"
-        return list(quay.request("GET", path, about=about)["organizations"])
-    except QuayError as error:
-        if error.status != 403 and not isinstance(error, MissingApi):
-            raise
-    own = quay.request("GET", "/api/v1/user/", about="list one's own organizations")["organizations"]
-    return [item for item in own if item["is_org_admin"]]
 
 
 def _ask(quay: Quay, paths: Iterable[str], answers: dict[str, Any], refused: list[str]) -> None:
