@@ -20,7 +20,8 @@ description:
 options:
   playbooks:
     description:
-      - Names of the playbooks, without C(quayside.registry). V(site) has the rights of all that it runs.
+      - Names of the playbooks, without C(quayside.registry). V(site) has the rights of all that it runs but V(quay), which has to be
+        named beside it, because whoever installs operators may get any right by one.
       - Required with O(state=present).
     type: list
     elements: str
@@ -28,8 +29,8 @@ options:
     description:
       - The projects that the account works in. They must exist.
       - Without it, the rights of playbooks that work in projects (V(builders), V(pull_secrets), V(image_streams),
-        V(diagnose)) hold in all projects, those of the cluster itself included. To read and write Secrets everywhere is as
-        good as to be cluster administrator.
+        V(diagnose), V(move_to_registry) and those of Quay) hold in all projects, those of the cluster itself included. To read and
+        write Secrets everywhere is as good as to be cluster administrator.
     type: list
     elements: str
   name:

@@ -33,7 +33,11 @@ def cluster(name: str, **parts: Any) -> dict[str, Any]:
         "access": [],
         "pull_secrets": [],
         "failing_imports": [],
+        "drift": None,
         "failing_pulls": [],
+        "quays": [],
+        "quay_organizations": [],
+        "quay_mirrors": [],
         "problems": [],
         "unread": [],
         **parts,
@@ -75,6 +79,48 @@ def secret(namespace: str, registry: str, username: str = "ann", not_after: str 
         "linked": ["default"],
         "problem": "",
         **more,
+    }
+
+
+QUAY = "quay-quay-quay.apps.production.example.com"
+GIB = 1 << 30
+
+
+def quay(host: str = QUAY, **more: Any) -> dict[str, Any]:
+    well = {"registry": "quay/quay", "version": "3.18.0", "available": True, "message": "", "error": "", "read": True}
+    return {"host": host, **well, **more}
+
+
+def organization(name: str, used: int | None = 0, quota: int | None = None, state: str = "") -> dict[str, Any]:
+    shown = {"quota": quota, "used": used, "state": state, "repositories": 48, "public": 2, "robots": 5}
+    return {"quay": QUAY, "organization": name, **shown}
+
+
+def mirror(repository: str, status: str = "SUCCESS", enabled: bool = True) -> dict[str, Any]:
+    return {
+        "quay": QUAY,
+        "organization": "acme",
+        "repository": repository,
+        "source": f"ghcr.io/acme/{repository}",
+        "enabled": enabled,
+        "status": status,
+        "failing": enabled and status == "FAIL",
+        "next": at(0.5),
+        "interval": 86400,
+        "retries_left": 2,
+    }
+
+
+def moved(tag: str, current: str = f"sha256:{'b' * 64}", scheduled: bool = False) -> dict[str, Any]:
+    return {
+        "namespace": "shop",
+        "stream": "base",
+        "tag": tag,
+        "source": f"ghcr.io/acme/base:{tag}",
+        "imported": f"sha256:{'a' * 64}",
+        "current": current,
+        "since": at(-40),
+        "scheduled": scheduled,
     }
 
 
@@ -127,6 +173,7 @@ def fleet() -> dict[str, dict[str, Any]]:
                 ends(12),
                 ends(900, "CA", "CN=ingress-operator@1732000000", issuer="CN=ingress-operator@1732000000"),
                 ends(0.4, "credential", "for registry.example.com", issuer="", where="Secret shop/registries"),
+                ends(60, "token", "of quayadmin", issuer="", where="Secret quay/quay-first-user", used_for=[QUAY]),
             ],
             access=[
                 access("all projects", "user", "admin", push=True),
@@ -146,8 +193,27 @@ def fleet() -> dict[str, dict[str, Any]]:
             ],
             failing_pulls=[pull, limit],
             failing_imports=[failed],
+            drift=[moved("1.4"), moved("stable", scheduled=True), moved("9", current="")],
+            quays=[quay()],
+            quay_organizations=[
+                organization("acme", 9 * GIB, 10 * GIB, "warning"),
+                organization("shop", 21 * GIB, 20 * GIB, "exceeded"),
+                organization("tools", 300 << 20),
+            ],
+            quay_mirrors=[
+                mirror("app"),
+                mirror("base", "FAIL"),
+                mirror("new", "NEVER_RUN"),
+                mirror("old", "FAIL", False),
+            ],
         ),
-        "staging": {**degraded, "expiry": [ends(-3, name="CN=*.apps.staging.example.com")]},
+        "staging": {
+            **degraded,
+            "quays": [
+                quay("quay.staging.example.com", available=False, read=False, message="Database migration failed")
+            ],
+            "expiry": [ends(-3, name="CN=*.apps.staging.example.com")],
+        },
         "nonproduction": cluster(
             "nonproduction",
             expiry=[ends(200)],

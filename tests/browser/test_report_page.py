@@ -87,6 +87,9 @@ def test_it_shows_every_cluster_and_what_is_not_well(open_page: Open) -> None:
         ["2", "expiring"],
         ["2", "failing pulls"],
         ["1", "failing imports"],
+        ["3", "drifted tags"],
+        ["1", "exceeded quota"],
+        ["1", "failing mirror"],
     ]
     states = dict(zip(column(page, "clusters", "Cluster"), column(page, "clusters", "State"), strict=True))
     assert states == {
@@ -109,10 +112,52 @@ def test_it_shows_every_cluster_and_what_is_not_well(open_page: Open) -> None:
     ]
 
 
+def test_it_shows_each_quay_how_full_it_is_and_what_fails_there(open_page: Open) -> None:
+    page = open_page()
+    assert dict(zip(column(page, "quays", "Cluster"), column(page, "quays", "State"), strict=True)) == {
+        "staging": "Not available",
+        "production": "Running",
+    }
+    assert "Database migration failed" in page.find_element(By.ID, "quays").text
+    assert column(page, "quays", "Organizations") == ["", "3"]
+    # the fullest first
+    assert column(page, "organizations", "Organization") == ["shop", "acme", "tools"]
+    assert column(page, "organizations", "Of its quota") == ["105 %, exceeded", "90 %", "no quota"]
+    assert column(page, "organizations", "Used") == ["21 GiB", "9 GiB", "300 MiB"]
+    assert dict(zip(column(page, "mirrors", "Repository"), column(page, "mirrors", "Last run"), strict=True)) == {
+        "acme/base": "Failed",
+        "acme/new": "Has not run yet",
+        "acme/app": "Succeeded",
+        "acme/old": "Switched off",
+    }
+    assert column(page, "mirrors", "Repository")[0] == "acme/base"
+    assert "every day" in page.find_element(By.ID, "mirrors").text
+    attention = page.find_element(By.CSS_SELECTOR, "#clusters tbody").text
+    assert all(
+        text in attention for text in ("3 drifted tags", "1 exceeded quota", "1 failing mirror", "1 failing Quay")
+    )
+    tokens = [row for row in page.find_elements(By.CSS_SELECTOR, "#expiry tbody tr") if "of quayadmin" in row.text]
+    assert len(tokens) == 1 and "Secret quay/quay-first-user" in tokens[0].text
+
+
+def test_it_shows_which_tags_have_drifted_where_somebody_looked(open_page: Open) -> None:
+    page = open_page()
+    assert column(page, "drift", "Image stream") == ["shop/base:1.4", "shop/base:9", "shop/base:stable"]
+    assert column(page, "drift", "What happened") == ["Has moved", "Is gone", "Has moved"]
+    assert "on the cluster's schedule" in page.find_element(By.ID, "drift").text
+
+
+def test_without_quay_and_drift_there_is_nothing_of_them(open_page: Open) -> None:
+    page = open_page({"plain": cluster("plain")})
+    for section in ("drift", "quays", "organizations", "mirrors"):
+        assert page.find_elements(By.ID, section) == []
+    assert len(page.find_elements(By.CSS_SELECTOR, "#tiles a")) == 5
+
+
 def test_tables_are_sorted_by_a_click_or_a_key_and_say_so(open_page: Open) -> None:
     page = open_page()
     click_head(page, "expiry", "Cluster")
-    assert column(page, "expiry", "Cluster") == ["nonproduction", "production", "production", "production", "staging"]
+    assert column(page, "expiry", "Cluster") == ["nonproduction", *["production"] * 4, "staging"]
     head = next(item for item in page.find_elements(By.CSS_SELECTOR, "#expiry th") if item.text == "Cluster")
     assert head.get_attribute("aria-sort") == "ascending"
     head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)

@@ -11,10 +11,21 @@ from pathlib import Path
 import yaml
 from awx import Awx
 
+from ansible_collections.quayside.registry.plugins.module_utils.quay.client import CONNECTION
 from playbooks import Run, environment, run_playbook
 from staging import ROOT
 
 KUBECONFIG = "the content of a kubeconfig with a token"
+PASSWORD = "quay-Pa55word"
+#: Why these playbooks have no job template.
+WITHOUT_TEMPLATE = {
+    "awx_setup": "it makes the templates, with AWX's own credentials",
+    "site": "it is the workflow, of which each step is a job with slices, an outcome and a schedule of its own",
+}
+#: Those that offer nothing to choose.
+WITHOUT_QUESTIONS = {"verify_registry"}
+#: Whose variables a survey asks for where the playbook has no role of its name.
+ROLES = {"quay": "quay_first_user"}
 
 
 def setup(awx: Awx, tmp_path: Path) -> Run:
@@ -22,6 +33,7 @@ def setup(awx: Awx, tmp_path: Path) -> Run:
         "awx_setup_project_url": "https://git.example.com/registries.git",
         "awx_setup_execution_environment": "registry.example.com/quayside-ee:1.0",
         "awx_setup_kubeconfig": KUBECONFIG,
+        "awx_setup_quay": {"host": "quay.example.com", "username": "quayadmin", "password": PASSWORD},
         "awx_setup_slices": 3,
         "ansible_python_interpreter": sys.executable,
     }
@@ -36,21 +48,25 @@ def test_awx_is_set_up_once(tmp_path: Path) -> None:
     with Awx() as awx:
         made = setup(awx, tmp_path)
         assert not made.failures
-        assert KUBECONFIG not in made.output
+        assert KUBECONFIG not in made.output and PASSWORD not in made.output
         again = setup(awx, tmp_path)
         assert not again.failures
         changed = [task for task, _host, result in again.results if result["changed"]]
 
         # AWX never shows a secret again, so that its module cannot tell whether it is the same
-        assert set(changed) <= {"Credential of the clusters"}
+        assert set(changed) <= {"Credential of the clusters", "Credential of Quay"}
         kinds = awx.named("credential_types")
         assert kinds["Quayside kubeconfig"]["injectors"] == {
             "file": {"template": "{{ kubeconfig }}"},
             "env": {"K8S_AUTH_KUBECONFIG": "{{ tower.filename }}"},
         }
-        playbooks = {file.name for file in (ROOT / "playbooks").glob("*.yml")}
+        playbooks = {file.stem for file in (ROOT / "playbooks").glob("*.yml")}
         templates = awx.named("job_templates")
-        assert {template["playbook"] for template in templates.values()} <= playbooks
+        assert {template["playbook"] for template in templates.values()} == {
+            f"{name}.yml" for name in playbooks - WITHOUT_TEMPLATE.keys()
+        }
+        asked = {name.removeprefix("Quayside ") for name, template in templates.items() if template["survey_enabled"]}
+        assert asked == playbooks - WITHOUT_TEMPLATE.keys() - WITHOUT_QUESTIONS
         builders = templates["Quayside builders"]
         assert (builders["job_slice_count"], builders["ask_limit_on_launch"], builders["survey_enabled"]) == (
             3,
@@ -59,8 +75,15 @@ def test_awx_is_set_up_once(tmp_path: Path) -> None:
         )
         survey = awx.surveys[f"job_templates/{builders['id']}/survey_spec"]
         assert [question["variable"] for question in survey["spec"]] == ["builders_purge"]
-        credential = awx.named("credentials")["Quayside clusters"]
-        assert awx.links[f"job_templates/{builders['id']}/credentials"] == [credential["id"]]
+        clusters, quay = (awx.named("credentials")[f"Quayside {name}"]["id"] for name in ("clusters", "Quay"))
+        credentials = {
+            name: awx.links.get(f"job_templates/{item['id']}/credentials") for name, item in templates.items()
+        }
+        assert credentials["Quayside builders"] == [clusters]
+        assert credentials["Quayside quay_content"] == [clusters, quay]
+        # to give rights takes an administrator, whose credential whoever starts it has to choose
+        assert not credentials["Quayside automation_access"]
+        assert templates["Quayside automation_access"]["ask_credential_on_launch"]
 
         nodes = awx.named("workflow_job_template_nodes")
         order, name = ["expose_registry"], "expose_registry"
@@ -72,19 +95,46 @@ def test_awx_is_set_up_once(tmp_path: Path) -> None:
             "trust_registry",
             "image_config",
             "builders",
+            "quay",
+            "quay_content",
             "pull_secrets",
             "image_streams",
             "verify_registry",
+            "promote_images",
+            "move_to_registry",
             "report",
         ]
         schedules = awx.named("schedules")
         assert schedules["Quayside builders from time to time"]["unified_job_template"] == builders["id"]
+        assert {item["unified_job_template"] for item in schedules.values()} == {
+            templates[f"Quayside {name}"]["id"]
+            for name in ("builders", "quay_first_user", "quay_content", "pull_secrets", "report")
+        }
+
+
+def test_the_workflow_does_what_site_does_and_more() -> None:
+    (play,) = yaml.load((ROOT / "playbooks" / "awx_setup.yml").read_text().replace("!unsafe ", ""), yaml.SafeLoader)
+    steps = play["vars"]["awx_setup_workflow"]
+    site = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text())
+    imported = [item["ansible.builtin.import_playbook"].rpartition(".")[2] for item in site]
+    # the workflow that publishes is for the source code's host, not for those of the fleet
+    assert [step for step in steps if step in imported] == [name for name in imported if name != "publish_workflow"]
+    assert set(steps) - set(imported) == {"quay_content", "report"}
+
+
+def test_the_credential_of_quay_is_what_its_modules_read() -> None:
+    (play,) = yaml.load((ROOT / "playbooks" / "awx_setup.yml").read_text().replace("!unsafe ", ""), yaml.SafeLoader)
+    (kind,) = [task for task in play["tasks"] if task["name"] == "Credential type of Quay"]
+    injected = kind["awx.awx.credential_type"]["injectors"]["env"]
+    read = {variable for option in CONNECTION.values() for variable in option["fallback"][1]}
+    assert set(injected) == read - {"QUAY_VALIDATE_CERTS"}
+    assert injected["QUAY_PASSWORD"] == "{{ password }}"
 
 
 def test_surveys_ask_for_variables_that_roles_have() -> None:
     (play,) = yaml.load((ROOT / "playbooks" / "awx_setup.yml").read_text().replace("!unsafe ", ""), yaml.SafeLoader)
     for template in play["vars"]["awx_setup_playbooks"]:
-        role = ROOT / "roles" / template["name"]
+        role = ROOT / "roles" / ROLES.get(template["name"], template["name"])
         options = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"][
             "options"
         ]

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from clusters import new_project
 from pods import waiting_pod
+from quays import SUPERUSER, quay_in
 
 from playbooks import environment, run_playbook
 from support import run_module
 from world.external import ExternalRegistry, auth_config
+from world.simulators.quay.database import hashed
 from world.world import World
 
 Run = Callable[..., dict[str, Any]]
@@ -178,12 +180,116 @@ def test_failing_imports_and_pulls(run: Run, world: World, project: str, ghcr: E
     assert report["counts"]["image_streams"] >= 1
 
 
+def test_tags_whose_sources_have_moved_where_that_is_wanted(
+    run: Run, world: World, project: str, ghcr: ExternalRegistry
+) -> None:
+    ghcr.push("acme/moving", "1", "the first")
+    ghcr.push("acme/still", "1", "a list", architectures=("amd64", "arm64"))
+    tags = [{"name": name, "from": f"ghcr.io/acme/{name}:1"} for name in ("moving", "still")]
+    connection = {"kubeconfig": str(world.admin_kubeconfig)}
+    made = run_module(
+        "image_streams", image_streams=[{"name": "app", "namespace": project, "tags": tags}], **connection
+    )
+    assert not made.get("failed"), made["msg"]
+    assert run()["drift"] is None
+    image_config = {
+        "additional_trusted_ca": [{"host": "ghcr.io", "ca_certificates": world.certificate_for("ghcr.io")[0]}]
+    }
+    run_module("image_config", **image_config, **connection)
+    assert [row for row in run(drift=True)["drift"] if row["namespace"] == project] == []
+    ghcr.push("acme/moving", "1", "the second")
+    mark = world.mark()
+    report = run(drift=True)
+    assert {item.verb for item in world.requests(mark)} <= {"get", "list"}
+    (row,) = [row for row in report["drift"] if row["namespace"] == project]
+    assert (row["stream"], row["tag"], row["source"]) == ("app", "moving", "ghcr.io/acme/moving:1")
+    assert row["imported"] != row["current"] and row["current"].startswith("sha256:")
+    text = f"{project}/app:moving: its source ghcr.io/acme/moving:1 has another image by now"
+    assert {"kind": "drift", "text": text} in report["problems"]
+
+
+def test_a_given_quay_with_its_organizations_mirrors_and_tokens(run: Run, world: World, project: str) -> None:
+    with quay_in(world, project) as (host, quay):
+        first = {"kind": "user", "name": SUPERUSER, "email": "quayadmin@example.com", "created": 0}
+        quay.database.insert("account", **first, password=hashed(PASSWORD))
+        kept = {
+            "username": SUPERUSER,
+            "password": PASSWORD,
+            "token": "secret-t0ken",
+            "token_expires": "2030-01-01T00:00:00Z",
+        }
+        secrets = f"/api/v1/namespaces/{project}/secrets"
+        world.plane.admin.request("POST", secrets, {"metadata": {"name": "kept"}, "stringData": kept})
+        mirror = {"source": "ghcr.io/acme/base", "robot": "puller", "tags": ["latest"], "start": "2030-01-02T03:04:05Z"}
+        acme = {
+            "name": "acme",
+            "robots": [{"name": "puller"}],
+            "repositories": [{"name": "base", "mirror": mirror}],
+            "quota": {"size": "1GiB"},
+        }
+        connection = {"quay_host": host, "quay_ca_cert": str(world.ca_bundle)}
+        connection |= {"quay_username": SUPERUSER, "quay_password": PASSWORD}
+        made = run_module("quay_content", organizations=[acme], **connection)
+        assert not made.get("failed"), made["msg"]
+        (row,) = quay.database.all("SELECT repository FROM mirror")
+        quay.database.update("mirror", "repository", row["repository"], status="FAIL")
+        quay.requests.clear()
+        report = run(quays=[{"host": host, "secret": {"name": "kept", "namespace": project}}])
+        # to sign in, the organizations, of one three, and a mirror
+        assert len(quay.requests) == 2 + 1 + 3 + 1
+        assert [item for item in quay.requests if not item.startswith("GET")] == ["POST /api/v1/signin"]
+        (shown,) = report["quays"]
+        assert (shown["host"], shown["registry"], shown["available"], shown["error"]) == (host, "", None, "")
+        (organization,) = report["quay_organizations"]
+        assert (organization["organization"], organization["robots"], organization["quota"]) == ("acme", 1, 1 << 30)
+        text = f"Quay {host}: acme/base could not be mirrored from ghcr.io/acme/base"
+        assert {"kind": "failing_mirrors", "text": text} in report["problems"]
+        token = next(row for row in report["expiry"] if row["kind"] == "token")
+        assert (token["name"], token["where"]) == ("of quayadmin", f"Secret {project}/kept")
+        assert host in {name for row in report["expiry"] if row["kind"] == "certificate" for name in row["used_for"]}
+        assert PASSWORD not in json.dumps(report) and "secret-t0ken" not in json.dumps(report)
+
+        wrong = run(quays=[{"host": host, "username": SUPERUSER, "password": "wrong-Pa55word"}])
+        assert wrong["quay_organizations"] == []
+        assert [item["kind"] for item in wrong["problems"] if host in item["text"]] == ["failing_quays"]
+        missing = run(quays=[{"host": host, "secret": {"name": "none", "namespace": project}}])
+        assert (
+            f"Quay {host} was not read: Secret {project}/none with its first user does not exist." in missing["unread"]
+        )
+
+
+def test_the_quays_of_the_cluster_are_found_and_read_as_their_first_users(fresh_world: World, tmp_path: Path) -> None:
+    world, connection = fresh_world, {"kubeconfig": str(fresh_world.admin_kubeconfig)}
+    storage = {
+        "default": ["RadosGWStorage", {"hostname": "s3.example.com", "secret_key": "s3cr3t", "bucket_name": "quay"}]
+    }
+    variables = {
+        "quay_registry_components": [{"kind": "objectstorage", "managed": False}],
+        "quay_registry_secret_config": {"DISTRIBUTED_STORAGE_CONFIG": storage},
+        "quay_registry_config": {},
+        "builders_auth_file": str(tmp_path / "auth.json"),
+    }
+    before = run_module("registry_report_info", **connection)["report"]
+    assert (before["quays"], before["unread"]) == ([], [])
+    made = run_playbook(
+        "quayside.registry.quay", environment(world.admin_kubeconfig, tmp_path), "-e", json.dumps(variables)
+    )
+    assert not made.failures
+    report = run_module("registry_report_info", **connection)["report"]
+    (quay,) = report["quays"]
+    assert (quay["registry"], quay["available"], quay["read"]) == ("quay/quay", True, True)
+    assert [row["organization"] for row in report["quay_organizations"]] == ["automation"]
+    # the stored token is the application's: one row
+    assert [row["where"] for row in report["expiry"] if row["kind"] == "token"] == ["Secret quay/quay-first-user"]
+    assert report["unread"] == []
+
+
 def test_the_size_of_the_cluster_does_not_matter(run: Run, world: World) -> None:
     mark = world.mark()
     run()
     verbs = [item.verb for item in world.requests(mark)]
     assert set(verbs) <= {"get", "list"}
-    assert len(verbs) <= 25
+    assert len(verbs) <= 26
 
 
 def test_what_may_not_be_read_is_left_out_and_said(world: World) -> None:

@@ -13,18 +13,46 @@ from typing import Any
 
 import pytest
 import yaml
+from automation import ELSEWHERE, INVENTORY, PASSWORD, STEPS, first_run, remove_what_runs_made, surroundings
 from clusters import new_project
+from quays import SUPERUSER
 
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.rights import RIGHTS
 from playbooks import environment
 from staging import ROOT
 from support import run_module
 from world.external import ExternalRegistry
 from world.world import World
 
-FOLDER = ROOT / "tests" / "integration" / "automation"
-STEPS: dict[str, list[dict[str, Any]]] = yaml.safe_load((FOLDER / "steps.yml").read_text())
 RUNNER = Path(sys.executable).with_name("ansible-runner")
 FLEET = ["berlin", "lisbon", "oslo"]
+#: Why these playbooks run elsewhere: `awx_setup` makes AWX itself.
+NOT_HERE = {"awx_setup"}
+#: Variables of those that need no rights on a cluster, and of `site`.
+OTHERS: dict[str, dict[str, Any]] = {
+    "automation_access": {"automation_access_name": "of-awx", "automation_access_playbooks": ["verify_registry"]},
+    "promote_images": {
+        "promote_images_images": [
+            {"source": "ghcr.io/acme/app:1.4", "destinations": ["{{ registry_host }}/automated/promoted:1.4"]}
+        ],
+        "promote_images_registries": [
+            {"host": "ghcr.io", "ca_cert": "{{ ca_file }}"},
+            {
+                "host": "{{ registry_host }}",
+                "ca_cert": "{{ ca_file }}",
+                "username": "{{ lookup('env', 'QUAYSIDE_REGISTRY_USERNAME') }}",
+                "password": "{{ lookup('env', 'QUAYSIDE_REGISTRY_PASSWORD') }}",
+            },
+        ],
+    },
+    "publish_workflow": {
+        "publish_workflow_checkout": "{{ folder }}/checkout",
+        "publish_workflow_registries": [{"kind": "ghcr"}],
+    },
+    "site": first_run("builders") | first_run("image_streams"),
+}
+#: Those that change nothing.
+LOOKING = {"diagnose", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +61,7 @@ def kubeconfig(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     run_module("image_registry", kubeconfig=str(world.admin_kubeconfig), default_route=True)
     path = tmp_path_factory.mktemp("account") / "kubeconfig"
     admin = str(world.admin_kubeconfig)
-    made = run_module(
-        "automation_access", kubeconfig=admin, playbooks=["diagnose", "report", "site"], account_kubeconfig=str(path)
-    )
+    made = run_module("automation_access", kubeconfig=admin, playbooks=sorted(RIGHTS), account_kubeconfig=str(path))
     assert not made.get("failed"), made["msg"]
     namespaces = "/api/v1/namespaces"
     world.wait_for(
@@ -51,7 +77,9 @@ def kubeconfig(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for name in ("automated", "automated-test", *(f"automated-{name}" for name in FLEET)):
             world.plane.admin.create(namespaces, {"metadata": {"name": name}})
         yield path
-    run_module("automation_access", kubeconfig=admin, state="absent")
+        remove_what_runs_made(world)
+    for account in ({"name": "automation"}, {"name": "of-awx"}):
+        run_module("automation_access", kubeconfig=admin, state="absent", **account)
 
 
 class Job:
@@ -108,7 +136,14 @@ class Job:
         return "\n".join([self.stdout(), *(file.read_text() for file in events)])
 
 
-@pytest.mark.parametrize("playbook", STEPS)
+def test_every_playbook_is_run() -> None:
+    playbooks = {file.stem for file in (ROOT / "playbooks").glob("*.yml")}
+    assert set(STEPS) | set(OTHERS) | NOT_HERE == playbooks
+    assert set(OTHERS) | NOT_HERE == set(ELSEWHERE) | {"site"}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("playbook", [*STEPS, *OTHERS])
 def test_every_playbook_with_a_bearer_token(
     playbook: str, world: World, ghcr: ExternalRegistry, kubeconfig: Path, tmp_path: Path
 ) -> None:
@@ -117,28 +152,49 @@ def test_every_playbook_with_a_bearer_token(
         certificate, key = world.certificate_for("registry.example.com")
         (tmp_path / f"{name}.crt").write_text(certificate)
         (tmp_path / f"{name}.key").write_text(key)
+    (tmp_path / "checkout").mkdir()
     content = yaml.safe_load(kubeconfig.read_text())
-    token = content["users"][0]["user"]["token"]
+    secrets = [content["users"][0]["user"]["token"]]
     ca = tmp_path / "awx_ca"
     ca.write_bytes(world.ca_bundle.read_bytes())
     injected = {
         "K8S_AUTH_HOST": content["clusters"][0]["cluster"]["server"],
-        "K8S_AUTH_API_KEY": token,
+        "K8S_AUTH_API_KEY": secrets[0],
         "K8S_AUTH_VERIFY_SSL": "True",
         "K8S_AUTH_SSL_CA_CERT": str(ca),
     }
-    inventory = yaml.safe_load((FOLDER / "inventory.yml").read_text())
-    variables = {**STEPS[playbook][0], "folder": str(tmp_path)}
-    if playbook == "verify_registry":
-        pushes = [{"project": "automated", "level": "push", "service_accounts": ["default"]}]
-        run_module("registry_access", kubeconfig=str(world.admin_kubeconfig), access=pushes)
-        login = base64.b64encode(f"builder:{world.service_account_token('automated', 'default')}".encode()).decode()
-        (tmp_path / "auth.json").write_text(json.dumps({"auths": {world.registry_host: {"auth": login}}}))
-    job = Job(tmp_path / "job", inventory, variables, injected)
-    assert job.run(playbook) == 0, job.stdout()
-    if playbook not in ("diagnose", "report"):  # which change nothing
-        assert playbook in next(iter(job.artifacts()["quayside_changes"].values()))
-    assert token not in job.recorded()
+    inventory = yaml.safe_load(INVENTORY.read_text())
+    with surroundings(world, playbook, tmp_path) as around:
+        variables = {**around, **(OTHERS[playbook] if playbook in OTHERS else first_run(playbook))}
+        if playbook == "verify_registry":
+            pushes = [{"project": "automated", "level": "push", "service_accounts": ["default"]}]
+            run_module("registry_access", kubeconfig=str(world.admin_kubeconfig), access=pushes)
+            login = base64.b64encode(f"builder:{world.service_account_token('automated', 'default')}".encode()).decode()
+            (tmp_path / "auth.json").write_text(json.dumps({"auths": {world.registry_host: {"auth": login}}}))
+        if playbook == "automation_access":  # to give rights takes an administrator
+            injected = {"K8S_AUTH_KUBECONFIG": str(world.admin_kubeconfig)}
+        if playbook == "promote_images":  # the credential type of a registry
+            secrets.append(variables.pop("push_token"))
+            injected = {"QUAYSIDE_REGISTRY_USERNAME": "pusher", "QUAYSIDE_REGISTRY_PASSWORD": secrets[-1]}
+        if playbook == "quay_content":  # the credential type of Quay: no variable says where it is, nor who signs in
+            secrets.append(PASSWORD)
+            injected |= {"QUAY_HOST": variables.pop("quay_host"), "QUAY_USERNAME": SUPERUSER, "QUAY_PASSWORD": PASSWORD}
+            injected |= {"QUAY_TOKEN": "", "QUAY_CA_CERT": world.ca_bundle.read_text()}
+            variables = {
+                key: value
+                for key, value in variables.items()
+                if key not in ("quay_content_host", "quay_content_secret")
+            }
+        job = Job(tmp_path / "job", inventory, variables, injected)
+        if playbook == "quay_content":
+            job.run_elsewhere(playbook, tmp_path / "worker")
+        else:
+            job.run(playbook)
+        assert job.rc() == ["0"], job.stdout()
+    if playbook not in LOOKING | {"publish_workflow"}:
+        changed = next(iter(job.artifacts()["quayside_changes"].values()))
+        assert "builders" in changed if playbook == "site" else playbook in changed
+    assert [secret for secret in secrets if secret in job.recorded()] == []
 
 
 def fleet(folder: Path, kubeconfig: Path) -> dict[str, str]:

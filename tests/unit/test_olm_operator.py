@@ -198,8 +198,8 @@ def test_a_plan_that_comes_up_while_reading_is_approved_by_what_was_read_last() 
         def wait(self, *_arguments: Any) -> Any:
             return later
 
-        def get(self, *_arguments: Any) -> Any:
-            return plan
+        def list_objects(self, *_arguments: Any, **_options: Any) -> Any:
+            return [plan]
 
     cluster: Any = Cluster()
     seen, found = pending_plan(cluster, subscription("", ""), goal, float("inf"))

@@ -9,13 +9,14 @@ fails for a second in the course of an ordinary upgrade; a CSV that Failed may r
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import Cluster
+from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import ApiError, Cluster
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
     CATALOG_SOURCE,
     CLUSTER_SERVICE_VERSION,
@@ -128,7 +129,7 @@ def _settled_plan(cluster: Cluster, subscription: Object, deadline: float) -> Ob
     namespace = subscription["metadata"]["namespace"]
     if not name:
         return None
-    plan = cluster.get(INSTALL_PLAN, name, namespace)
+    plan = _one(cluster, INSTALL_PLAN, namespace, name)
     if plan is None or status_of(plan).get("phase", "Planning") != "Planning" or time.monotonic() >= deadline:
         return plan
     return cluster.wait(
@@ -239,14 +240,14 @@ def _reporter(cluster: Cluster, namespace: str, name: str) -> Callable[[Object |
 
 
 def describe(cluster: Cluster, namespace: str, name: str) -> str:
-    """What an installation hangs on, in a few lines."""
-    subscription = cluster.get(SUBSCRIPTION, name, namespace)
+    """What an installation hangs on, in a few lines. It may read no more than an installation that succeeds, and InstallPlans."""
+    subscription = _one(cluster, SUBSCRIPTION, namespace, name)
     if subscription is None:
         return f"Subscription {namespace}/{name} is gone. Run again."
     spec, status = subscription["spec"], status_of(subscription)
     lines = [f"Operator {spec['name']} in {namespace} is not installed:"]
     place = spec["sourceNamespace"]
-    catalog = cluster.get(CATALOG_SOURCE, spec["source"], place)
+    catalog = _one(cluster, CATALOG_SOURCE, place, spec["source"])
     lines.append(f"CatalogSource {place}/{spec['source']}: {state_of(catalog) if catalog else 'missing'}")
     told = [f"{item['type']}{_because(item)}" for item in _conditions(subscription) if item["status"] == "True"]
     lines.append(f"Subscription {name}: {'; '.join([status.get('state') or 'no state yet', *told])}")
@@ -254,20 +255,29 @@ def describe(cluster: Cluster, namespace: str, name: str) -> str:
     if groups != 1:
         lines.append(f"OperatorGroups in {namespace}: {groups}, and OLM does nothing where there is not exactly one")
     reference = (status.get("installPlanRef") or {}).get("name")
-    plan = cluster.get(INSTALL_PLAN, reference, namespace) if reference else None
+    plan = None
+    if reference:
+        with contextlib.suppress(ApiError):  # who approves none may not read any
+            plan = _one(cluster, INSTALL_PLAN, namespace, reference)
     if plan:
         failed = [_because(item).lstrip() for item in _conditions(plan) if item["status"] != "True"]
         lines.append(
             f"InstallPlan {name_of(plan)}: {' '.join([status_of(plan).get('phase') or 'no phase yet', *failed])}"
         )
     for csv in dict.fromkeys((status.get("installedCSV"), status.get("currentCSV"))):
-        version = cluster.get(CLUSTER_SERVICE_VERSION, csv, namespace) if csv else None
+        version = _one(cluster, CLUSTER_SERVICE_VERSION, namespace, csv) if csv else None
         if version:
             told_by = status_of(version)
             lines.append(
                 f"ClusterServiceVersion {name_of(version)}: {told_by.get('phase') or 'no phase yet'}{_because(told_by)}"
             )
     return "\n".join(lines)
+
+
+def _one(cluster: Cluster, kind: Kind, namespace: str, name: str) -> Object | None:
+    """By a list, which is what waiting may do anyway."""
+    found = cluster.list_objects(kind, namespace, field_selector=f"metadata.name={name}")
+    return found[0] if found else None
 
 
 def _because(item: Mapping[str, Any]) -> str:

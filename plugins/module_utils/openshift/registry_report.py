@@ -15,7 +15,11 @@ from typing import Any, TypeVar
 
 from ansible_collections.quayside.registry.plugins.module_utils import certificates, credentials
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.openshift import docker_config, report_access
+from ansible_collections.quayside.registry.plugins.module_utils.openshift import (
+    docker_config,
+    image_drift,
+    report_access,
+)
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.client import ApiError, Cluster
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.image_registry_state import (
     Registry,
@@ -34,6 +38,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     GROUP,
     IMAGE_CONFIG,
     IMAGE_STREAM,
+    QUAY_REGISTRY,
     ROLE,
     ROLE_BINDING,
     SECRET,
@@ -46,12 +51,8 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.pull_failures import PullFailures
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.pull_failures import State as Pulls
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.router_ca import Finding, RouterCa
-from ansible_collections.quayside.registry.plugins.module_utils.plan import Plan
 
 Found = TypeVar("Found")
-
-#: What ``fail_on`` may name, in the order of the page.
-PROBLEMS = ("expired", "expiring", "failing_imports", "failing_pulls")
 
 _CONFIG_NAMESPACE = "openshift-config"
 _PULL_SECRET = f"type={docker_config.TYPE}"
@@ -60,7 +61,10 @@ _SHOWN_CONDITIONS = ("Available", "Progressing", "Degraded")
 
 @dataclasses.dataclass
 class State:
-    """What was read. A part is empty where the caller may not read it: ``unread`` then says why."""
+    """What was read. A part is empty where the caller may not read it: ``unread`` then says why.
+
+    ``quays``: the QuayRegistries; ``drift``: None where it was not asked for.
+    """
 
     registry: Registry
     findings: Sequence[Finding]
@@ -69,12 +73,14 @@ class State:
     secrets: Sequence[Object]
     accounts: Sequence[Object]
     streams: Sequence[Object]
+    quays: Sequence[Object]
     pulls: Pulls
     unread: list[str]
+    drift: Sequence[Mapping[str, Any]] | None = None
 
 
 class RegistryReport:
-    """The module ``registry_report_info``."""
+    """What a cluster itself tells: the part of the module ``registry_report_info`` that needs no Quay."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._warn_before = int(params["warn_before"])
@@ -82,6 +88,7 @@ class RegistryReport:
             raise InputError("warn_before: give the number of days, 0 or more.")
         self._router = RouterCa({"warn_days": self._warn_before, "connect_timeout": 0, "handshake": False})
         self._failures = PullFailures({"verify": False, "timeout": 0})
+        self._drift = bool(params["drift"])
 
     def read(self, cluster: Cluster) -> State:
         """About twenty requests side by side, whatever the size of the cluster."""
@@ -106,6 +113,7 @@ class RegistryReport:
             functools.partial(cluster.list_objects, SECRET, field_selector=_PULL_SECRET),
             functools.partial(cluster.list_objects, SERVICE_ACCOUNT),
             functools.partial(cluster.list_objects, IMAGE_STREAM),
+            functools.partial(_quays, cluster),
         ]
         reads: list[Callable[[], Any]] = [
             functools.partial(read_registry, cluster),  # whoever may not even read that has no report
@@ -115,33 +123,30 @@ class RegistryReport:
             *(maybe(read, nothing) for read in lists),
         ]
         registry, findings, authorities, pulls, *listed = cluster.map(lambda read: read(), reads)
-        secrets, accounts, streams = listed[len(kinds) :]
+        secrets, accounts, streams, quays = listed[len(kinds) :]
         access = dict(zip(kinds, listed[: len(kinds)], strict=True))
-        return State(
-            registry, findings, authorities, access, secrets, accounts, streams, pulls, unread=sorted(set(unread))
-        )
+        state = State(registry, findings, authorities, access, secrets, accounts, streams, quays, pulls, unread)
+        if self._drift:
+            state.drift, more = image_drift.read(cluster, streams, secrets)
+            unread += more
+        state.unread = sorted(set(unread))
+        return state
 
-    def plan(self, state: State) -> Plan:
-        now = certificates.now()
-        report = {
+    def report(self, state: State, now: datetime.datetime) -> dict[str, Any]:
+        """What was read, as the page shows it."""
+        return {
             "read_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "warn_before": self._warn_before,
             "registry": _registry(state.registry),
             "counts": _counts(state.streams),
-            "expiry": sorted(
-                [*_certificates(state), *_tokens(state.secrets)], key=lambda row: (row["not_after"], row["name"])
-            ),
+            "expiry": [*_certificates(state), *_tokens(state.secrets)],
             "access": _access(state),
             "pull_secrets": _pull_secrets(state.secrets, state.accounts),
             "failing_imports": _failing_imports(state.streams),
+            "drift": state.drift,
             "failing_pulls": self._failing_pulls(state.pulls),
             "unread": state.unread,
         }
-        report["problems"] = problems(report, now)
-        return Plan(result={"report": report})
-
-    def wait(self, _cluster: Cluster, _plan: Plan) -> dict[str, Any]:
-        return {}
 
     def _failing_pulls(self, pulls: Pulls) -> list[dict[str, Any]]:
         wanted = ("image", "registry", "cause", "summary", "evidence", "remedy", "namespaces")
@@ -151,25 +156,14 @@ class RegistryReport:
         ]
 
 
-def problems(report: Mapping[str, Any], now: datetime.datetime) -> list[dict[str, str]]:
-    """What a pipeline may fail on: a kind of ``PROBLEMS`` and a sentence for each."""
-    found = []
-    soon = (now + datetime.timedelta(days=report["warn_before"])).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for row in report["expiry"]:
-        if row["not_after"] < report["read_at"]:
-            found.append({"kind": "expired", "text": f"{row['kind']} {row['name']} expired on {row['not_after']}"})
-        elif row["not_after"] < soon:
-            found.append({"kind": "expiring", "text": f"{row['kind']} {row['name']} expires on {row['not_after']}"})
-    for row in report["failing_imports"]:
-        name = f"{row['namespace']}/{row['stream']}:{row['tag']}"
-        found.append(
-            {"kind": "failing_imports", "text": f"{name} cannot be imported from {row['source']}: {row['message']}"}
-        )
-    for row in report["failing_pulls"]:
-        found.append(
-            {"kind": "failing_pulls", "text": f"{row['pods']} pods cannot pull {row['image']}: {row['summary']}"}
-        )
-    return sorted(found, key=lambda problem: PROBLEMS.index(problem["kind"]))
+def _quays(cluster: Cluster) -> list[Object]:
+    """The QuayRegistries; none where the cluster does not know the kind."""
+    try:
+        return cluster.list_objects(QUAY_REGISTRY)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return []
 
 
 def _authorities(cluster: Cluster) -> Object | None:

@@ -14,8 +14,10 @@ from collections.abc import Iterable
 
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.access import LEVELS
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import (
+    CATALOG_SOURCE,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
+    CLUSTER_SERVICE_VERSION,
     CONFIG_MAP,
     DAEMON_SET,
     DEPLOYMENT,
@@ -32,15 +34,23 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     IMAGE_STREAM_TAG,
     IMAGE_TAG_MIRROR_SET,
     INGRESS_CONFIG,
+    INSTALL_PLAN,
     MACHINE_CONFIG_POOL,
     NAMESPACE,
+    OBJECT_BUCKET_CLAIM,
+    OPERATOR_GROUP,
+    PACKAGE_MANIFEST,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
+    QUAY_INTEGRATION,
+    QUAY_REGISTRY,
     ROLE,
     ROLE_BINDING,
     ROUTE,
     SECRET,
     SERVICE_ACCOUNT,
     SUBJECT_ACCESS_REVIEW,
+    SUBSCRIPTION,
     USER,
     Kind,
     Object,
@@ -85,6 +95,7 @@ _INFO = (
     Right(_REGISTRY, DAEMON_SET, "get", ("node-ca",)),
     Right(_REGISTRY, POD, "list"),
 )
+_PUBLISHED_CA = Right("openshift-config-managed", CONFIG_MAP, "get", ("default-ingress-cert",))
 _ROLES = tuple(LEVELS.values())
 
 #: Playbook → what it needs. A playbook that is not listed needs no cluster.
@@ -98,7 +109,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         Right(_REGISTRY, SECRET, "get list create patch delete"),
     ),
     # the router's certificate is published; its Secret, with the private key, is not needed
-    "trust_registry": (*_HOSTS, Right("openshift-config-managed", CONFIG_MAP, "get", ("default-ingress-cert",))),
+    "trust_registry": (*_HOSTS, _PUBLISHED_CA),
     "image_config": (
         Right(CLUSTER, IMAGE_CONFIG, "get patch", ("cluster",)),
         Right("openshift-config", CONFIG_MAP, "get create patch delete"),
@@ -157,10 +168,11 @@ RIGHTS["diagnose"] = (
     Right(CLUSTER, SUBJECT_ACCESS_REVIEW, "create"),
 )
 RIGHTS["report"] = (
-    *_HOSTS,
+    Right(CLUSTER, IMAGE_CONFIG, "get", ("cluster",)),
+    Right(CLUSTER, INGRESS_CONFIG, "get", ("cluster",)),
     *_NODES[1:],
     Right(CLUSTER, IMAGE_REGISTRY_CONFIG, "get", ("cluster",)),
-    Right("openshift-config-managed", CONFIG_MAP, "get", ("default-ingress-cert",)),
+    _PUBLISHED_CA,
     *(
         Right(CLUSTER, kind, "list")
         for kind in (
@@ -170,12 +182,83 @@ RIGHTS["report"] = (
             GROUP,
             IMAGE_STREAM,
             POD,
+            QUAY_REGISTRY,
             ROLE,
             ROLE_BINDING,
+            ROUTE,
             SECRET,
             SERVICE_ACCOUNT,
         )
     ),
+)
+
+
+def _operator(where: str, *more: str) -> tuple[Right, ...]:
+    """An operator by OLM, in a namespace; ``more``: what else is done with its Subscription."""
+    return (
+        Right(where, SUBSCRIPTION, " ".join(("list watch create patch", *more))),
+        Right(where, OPERATOR_GROUP, "list"),
+        Right(where, CLUSTER_SERVICE_VERSION, " ".join(("list watch", *more))),
+        Right("openshift-marketplace", PACKAGE_MANIFEST, "list"),
+        Right("openshift-marketplace", CATALOG_SOURCE, "list"),
+    )
+
+
+_NEW_PROJECT = (Right(ALL_PROJECTS, NAMESPACE, "create"), Right(PROJECTS, NAMESPACE, "get"))
+_APPROVAL = Right(PROJECTS, INSTALL_PLAN, "list watch patch")
+_REGISTRY_RUNS = (
+    Right(CLUSTER, INGRESS_CONFIG, "get", ("cluster",)),
+    Right(PROJECTS, DEPLOYMENT, "list watch"),
+)
+_FIRST_USER, _BRIDGE = "quay-first-user", "openshift-operators"
+_QUAYS_CA = (Right(CLUSTER, ROUTE, "list"), _PUBLISHED_CA)
+_FIRST_USERS_SECRET = (Right(PROJECTS, SECRET, "get patch", (_FIRST_USER,)), Right(PROJECTS, SECRET, "create"))
+# no part of site either: whoever installs operators may get any right by one
+RIGHTS["quay_operator"] = (
+    *_NEW_PROJECT,
+    *_operator(PROJECTS, "delete"),
+    Right(PROJECTS, OPERATOR_GROUP, "create patch delete"),
+    _APPROVAL,
+)
+RIGHTS["quay_registry"] = (
+    *_NEW_PROJECT,
+    *_REGISTRY_RUNS,
+    Right(PROJECTS, QUAY_REGISTRY, "get list watch create patch delete"),
+    Right(PROJECTS, SECRET, "get list create patch delete"),
+    # the data stays when the registry goes
+    Right(PROJECTS, PERSISTENT_VOLUME_CLAIM, "list patch"),
+    Right(PROJECTS, OBJECT_BUCKET_CLAIM, "list patch"),
+)
+RIGHTS["quay_first_user"] = (*_QUAYS_CA, *_FIRST_USERS_SECRET)
+RIGHTS["quay"] = (
+    *_NEW_PROJECT,
+    *_operator(PROJECTS),
+    Right(PROJECTS, OPERATOR_GROUP, "create"),
+    _APPROVAL,
+    *_REGISTRY_RUNS,
+    Right(PROJECTS, QUAY_REGISTRY, "get list watch create patch"),
+    Right(PROJECTS, SECRET, "list delete"),
+    *_QUAYS_CA,
+    *_FIRST_USERS_SECRET,
+    Right(PROJECTS, ROUTE, "get"),
+    Right(CLUSTER, IMAGE_CONFIG, "get patch", ("cluster",)),
+    Right("openshift-config", CONFIG_MAP, "get create patch"),
+)
+RIGHTS["quay_content"] = (
+    *_QUAYS_CA,
+    Right(PROJECTS, SECRET, "get", (_FIRST_USER,)),
+    Right(PROJECTS, SECRET, "list create patch"),
+)
+RIGHTS["quay_bridge"] = (
+    *_operator(_BRIDGE, "delete"),
+    Right(CLUSTER, NAMESPACE, "get", (_BRIDGE,)),
+    Right(CLUSTER, QUAY_INTEGRATION, "get create patch delete"),
+    Right(_BRIDGE, SECRET, "get patch delete", ("quay-bridge-token",)),
+    Right(_BRIDGE, SECRET, "create"),
+)
+RIGHTS["move_to_registry"] = (
+    *(right for right in RIGHTS["pull_secrets"] if right.where != ALL_PROJECTS),
+    *(right for right in RIGHTS["image_config"] if right.kind not in (IMAGE_CONFIG, CONFIG_MAP)),
 )
 
 

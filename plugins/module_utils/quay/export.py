@@ -42,16 +42,21 @@ _ORGANIZATION = "/api/v1/organization/{orgname}"
 _TOKENS = applications.token_path(_ORGANIZATION, "{client_id}")
 
 
-def names(quay: Quay) -> list[str]:
-    """The organizations that whoever asks can see: a superuser all, anybody else those that he administers."""
+def visible(quay: Quay) -> list[dict[str, Any]]:
+    """The organizations that whoever asks can see: a superuser all, with their quotas, anybody else those that he administers."""
     try:
-        found = quay.request("GET", "/api/v1/superuser/organizations/", about="list the organizations")["organizations"]
+        path, about = "/api/v1/superuser/organizations/", "list the organizations"
+        return list(quay.request("GET", path, about=about)["organizations"])
     except QuayError as error:
         if error.status != 403 and not isinstance(error, MissingApi):
             raise
-        own = quay.request("GET", ME, about="list one's own organizations")["organizations"]
-        found = [item for item in own if item["is_org_admin"]]
-    return sorted(item["name"] for item in found)
+    own = quay.request("GET", ME, about="list one's own organizations")["organizations"]
+    return [item for item in own if item["is_org_admin"]]
+
+
+def names(quay: Quay) -> list[str]:
+    """Their names."""
+    return sorted(item["name"] for item in visible(quay))
 
 
 @dataclasses.dataclass(frozen=True)
