@@ -223,6 +223,8 @@ changes:
     - {action: create, kind: Image, namespace: "", name: "prod.example.com/demo/app:1.4.1"}
 """
 
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -314,6 +316,8 @@ def promotion(module: AnsibleModule, files: Files, folder: Path) -> Promotion:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    # a job that is cancelled puts the credentials away, as one does that Ctrl-C interrupts
+    signal.signal(signal.SIGTERM, lambda *_args: sys.exit(1))
     files = Files(module)
     # of this user alone (0700); holds credentials while something is copied
     with tempfile.TemporaryDirectory(prefix="promotion-", dir=module.tmpdir) as folder:
