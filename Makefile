@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 export PYTHONPATH := tests
 
-.PHONY: help demo test lint docs bench fleet matrix world world-shell world-down clean setup
+.PHONY: help demo test lint docs bench fleet sweep matrix world world-shell world-down clean setup
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: setup ## side by side with what people use otherwise; writes build/bench.
 CLUSTERS ?= 3
 fleet: setup ## as many worlds at once as CLUSTERS says (0.7 GB each), and some that do not work
 	@$(PY) -m world exec -- $(PY) -m bench.fleet $(CLUSTERS)
+
+sweep: setup ## Quay from nothing, killed after each of its writes in turn
+	@QUAYSIDE_SWEEP=1 $(PY) -m world exec -- $(PY) -m pytest tests/integration/test_quay_journey.py -k killed
 
 matrix: setup ## units, sanity and a smoke of the world, from the oldest to the newest ansible-core
 	@$(BIN)/nox

@@ -29,6 +29,29 @@ CONFIG = {
 }
 
 
+def large_organization(number: int, repositories: int = 50, spread: bool = False) -> dict[str, Any]:
+    """A document with 10 teams, 15 robots, and three permissions for each repository.
+
+    spread: each team and each robot has repositories of its own. Otherwise two teams and a robot have all of them.
+    """
+
+    def permissions(of: int) -> list[dict[str, str]]:
+        first, second, third = (of % 10, (of + 1) % 10, of % 15) if spread else (0, 1, 0)
+        return [
+            {"team": f"team{first}", "role": "write"},
+            {"team": f"team{second}", "role": "read"},
+            {"robot": f"robot{third}", "role": "write"},
+        ]
+
+    return {
+        "name": f"organization{number}",
+        "teams": [{"name": f"team{team}", "members": [{"robot": f"robot{team}"}]} for team in range(10)],
+        "robots": [{"name": f"robot{robot}"} for robot in range(15)],
+        "repositories": [{"name": f"repository{of}", "permissions": permissions(of)} for of in range(repositories)],
+        "default_permissions": [{"team": "team0", "role": "read"}],
+    }
+
+
 class RunningQuay:
     """A Quay at ``url``: plain HTTP, or TLS by the authority. ``quay`` is the simulator itself.
 

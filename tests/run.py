@@ -1,5 +1,5 @@
-"""All tests, in two lanes beside each other: those that need the machine's network (linters and other versions of Ansible install
-themselves), and those inside the world's sandbox, whose progress is shown.
+"""All tests, in lanes beside each other: those that need the machine's network (linters and other versions of Ansible install
+themselves), and those inside the sandbox of a world; the longest one's progress is shown.
 
 The last line counts them all.
 """
@@ -17,16 +17,31 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "reports"
 PYTEST = [sys.executable, "-m", "pytest"]
 WORLD = [sys.executable, "-m", "world", "exec", "--", *PYTEST]
-#: In a world of their own, so that both lanes take about as long.
-APART = [f"tests/integration/test_{name}.py" for name in ("awx_setup", "least_privilege", "quay_journey")]
+
+
+def files(*names: str) -> list[str]:
+    return [f"tests/integration/test_{name}.py" for name in names]
+
+
+#: In worlds of their own, so that the lanes take about as long as each other.
+RIGHTS = files("awx_setup", "least_privilege")
+EXAMPLES = files("targets", "docs", "quay_journey")
 LANES = (
     {
-        "quality": [*PYTEST, "tests/quality"],
+        # every session of the matrix runs ansible-test sanity
+        "quality": [*PYTEST, "tests/quality", "--ignore=tests/quality/test_sanity.py"],
         "matrix": [*PYTEST, "tests/matrix"],
         "browser": [*PYTEST, "tests/browser"],
-        "apart": [*WORLD, *APART],
+        "rights": [*WORLD, *RIGHTS],
     },
-    {"world": [*WORLD, "tests/unit", "tests/world", "tests/integration", *(f"--ignore={file}" for file in APART)]},
+    {"examples": [*WORLD, *EXAMPLES]},
+    {
+        "world": [
+            *WORLD,
+            *("tests/unit", "tests/world", "tests/integration"),
+            *(f"--ignore={file}" for file in (*RIGHTS, *EXAMPLES)),
+        ]
+    },
 )
 
 

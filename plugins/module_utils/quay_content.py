@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
@@ -28,35 +27,37 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     namespace_of,
     new,
 )
+from ansible_collections.quayside.registry.plugins.module_utils.options import Module
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan, converge, diff
-from ansible_collections.quayside.registry.plugins.module_utils.quay import calls, robots
+from ansible_collections.quayside.registry.plugins.module_utils.quay import application_tokens, calls, robots, stores
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import Quay, Server, connect
-from ansible_collections.quayside.registry.plugins.module_utils.quay.content import Content, export, names
+from ansible_collections.quayside.registry.plugins.module_utils.quay.content import Content
+from ansible_collections.quayside.registry.plugins.module_utils.quay.export import export, names
 
 
 class Places:
     """The Secrets and files that keep tokens."""
 
-    def __init__(self, cluster: Cluster | None, files: Files, wanted: Sequence[robots.Place]) -> None:
+    def __init__(self, cluster: Cluster | None, files: Files, wanted: Sequence[stores.Place]) -> None:
         self._cluster, self._wanted = cluster, wanted
         self._files = {path: KeptFile(files, path) for kind, _namespace, path in wanted if kind == "File"}
         self._secrets: dict[tuple[str, str], Object] = {}
 
-    def read(self) -> dict[robots.Place, dict[str, str] | None]:
+    def read(self) -> dict[stores.Place, dict[str, str]]:
         """What they hold."""
         namespaces = {namespace for kind, namespace, _name in self._wanted if kind == "Secret"}
         if self._cluster and namespaces:
             found = self._cluster.list_in(SECRET, namespaces)
             self._secrets = {(namespace_of(item), name_of(item)): item for item in found}
-        stored: dict[robots.Place, dict[str, str] | None] = {}
+        stored: dict[stores.Place, dict[str, str]] = {}
         for kind, namespace, name in self._wanted:
             if kind == "File":
-                stored[kind, namespace, name] = self._files[name].read()
+                stored[kind, namespace, name] = self._files[name].read() or {}
                 continue
             data = (self._secrets.get((namespace, name)) or {}).get("data") or {}
             stored[kind, namespace, name] = {
                 key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()
-            } or None
+            }
         return stored
 
     def check(self) -> None:
@@ -64,7 +65,7 @@ class Places:
         for kept in self._files.values():
             kept.check()
 
-    def save(self, place: robots.Place, content: Mapping[str, str]) -> None:
+    def save(self, place: stores.Place, content: Mapping[str, str]) -> None:
         """Keep this."""
         kind, namespace, name = place
         if kind == "File":
@@ -82,7 +83,7 @@ class Places:
 
 def run(argument_spec: Mapping[str, Any]) -> None:
     """The module."""
-    module = AnsibleModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True)
+    module = Module(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True)
     params = module.params
     done: list[Change] = []
     plan = Plan()
@@ -101,7 +102,7 @@ def run(argument_spec: Mapping[str, Any]) -> None:
             places = Places(cluster, Files(module), wanted)
             outcome = converge(
                 _planner(content, quay, places),
-                _writer(quay, places, host),
+                _writer(quay, places),
                 module.check_mode,
                 calls.WORKERS,
             )
@@ -129,27 +130,30 @@ def _planner(content: Content, quay: Quay, places: Places) -> Callable[[], Plan]
     return make_plan
 
 
-def _writer(quay: Quay, places: Places, host: str) -> Callable[[Change], None]:
-    tokens: dict[str, str] = {}
+def _writer(quay: Quay, places: Places) -> Callable[[Change], None]:
+    made: dict[str, dict[str, str]] = {}
 
     def write(change: Change) -> None:
         request = change.request
-        if isinstance(request, robots.Store):
-            token = tokens.get(request.robot) or request.token
-            places.save(request.place, robots.content(request, token, host))
+        if isinstance(request, stores.Store):
+            places.save(request.place, {**request.content, **made.get(request.of, {})})
             return
-        robots.made(change, calls.write(quay, change), tokens)
+        answer = calls.write(quay, change)
+        new = robots.made(change, answer) or application_tokens.made(change, answer)
+        if new:
+            made[new[0]] = new[1]
 
     return write
 
 
 def run_info(argument_spec: Mapping[str, Any]) -> None:
     """The module ``quay_content_info``."""
-    module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True)
+    module = Module(argument_spec=dict(argument_spec), supports_check_mode=True)
     try:
         with connect(module.params) as quay:
             wanted = module.params["organizations"]
-            content = export(quay, names(quay) if wanted is None else wanted, module.params["users"])
+            wanted = names(quay) if wanted is None else wanted
+            found = export(quay, wanted, module.params["users"], module.params["tags"])
     except RegistryError as error:
         module.fail_json(msg=str(error), **error.details)
-    module.exit_json(changed=False, content=content)
+    module.exit_json(changed=False, content=found.content, left_out=found.left_out)

@@ -11,7 +11,7 @@ short_description: Make a Quay like a document of organizations, teams, robots, 
 version_added: 0.1.0
 description:
   - Makes users, organizations, their teams and who is in them, robots and their tokens, repositories, permissions, default permissions,
-    quotas, policies, proxy caches, OAuth applications, mirrors, notifications and messages as one document says.
+    quotas, policies, proxy caches, OAuth applications and their tokens, mirrors, tags, notifications and messages as one document says.
   - What the document does not speak of is neither read nor changed.
   - Each organization costs a handful of requests, however many repositories it has. Roles in repositories are read with one request
     for each team and robot that has any, or for each repository where those are fewer.
@@ -28,7 +28,7 @@ attributes:
     support: partial
     details: A password with O(users[].update_password=always) is set by every run.
 notes:
-  - The options of the connection to a cluster matter only where a robot's token is stored in a Secret.
+  - The options of the connection to a cluster matter only where a token is stored in a Secret.
   - Quay's API cannot change the description of a robot. Another one than the robot was made with is a warning.
 options:
   organizations:
@@ -74,7 +74,9 @@ options:
             description: Its description.
             type: str
           members:
-            description: Who is in it. Not for a team that is synced with a group elsewhere.
+            description:
+              - Who is in it. Of a team that is synced with a group elsewhere only its robots.
+              - Where Quay has C(FEATURE_MAILING), it invites users, and they are in the team when they have accepted.
             type: list
             elements: dict
             suboptions:
@@ -84,11 +86,36 @@ options:
               robot:
                 description: A robot's name, without the organization.
                 type: str
+              email:
+                description:
+                  - An address to send an invitation to. Needs C(FEATURE_MAILING).
+                  - Only a superuser sees whether it was accepted, which matters when the team is there and no invitation is pending.
+                type: str
               state:
-                description: Whether the member shall be there.
+                description: Whether the member, or the invitation, shall be there.
                 type: str
                 choices: [present, absent]
                 default: present
+          sync:
+            description:
+              - The group elsewhere that decides who is in it. Needs C(FEATURE_TEAM_SYNCING), and a superuser.
+              - Give the group under the name that goes with Quay's C(AUTHENTICATION_TYPE).
+            type: dict
+            suboptions:
+              state:
+                description: Whether the team is synced.
+                type: str
+                choices: [present, absent]
+                default: present
+              group_dn:
+                description: The distinguished name of a group of LDAP, below Quay's C(LDAP_BASE_DN).
+                type: str
+              group_name:
+                description: The name of a group of OIDC.
+                type: str
+              group_id:
+                description: The id of a group of Keystone.
+                type: str
       robots:
         description: Its robots.
         type: list
@@ -141,6 +168,27 @@ options:
                 description: The subject of the tokens, such as V(system:serviceaccount:builds:builder).
                 type: str
                 required: true
+          permissions:
+            description:
+              - What the robot may do, as O(organizations[].repositories[].permissions) says it of a repository. Both are put together,
+                and a contradiction is refused.
+              - O(purge) is about the lists of repositories, not about this one.
+            type: list
+            elements: dict
+            suboptions:
+              repository:
+                description: A repository's name, without the organization.
+                type: str
+                required: true
+              role:
+                description: What the robot may do. Required unless it shall be absent.
+                type: str
+                choices: [read, write, admin]
+              state:
+                description: Whether the permission shall be there.
+                type: str
+                choices: [present, absent]
+                default: present
           rotate:
             description: When the robot gets a new token. Needs O(organizations[].robots[].store).
             type: dict
@@ -174,6 +222,57 @@ options:
             description: Whether it takes pushes (V(normal)), nothing (V(read_only)), or only what it mirrors (V(mirror)).
             type: str
             choices: [normal, read_only, mirror]
+          star:
+            description: Whether it is among the favourites of the user that the module connects as.
+            type: bool
+          tags:
+            description:
+              - Tags of it. Those that are not listed stay as they are, and are not read.
+              - A tag that is not there any more is restored, as long as the time machine has it.
+            type: list
+            elements: dict
+            suboptions:
+              name:
+                description: Its name.
+                type: str
+                required: true
+              state:
+                description: Whether the tag shall be there.
+                type: str
+                choices: [present, absent]
+                default: present
+              digest:
+                description:
+                  - The image that it points at, such as V(sha256:0123...), which is one of the repository's. By default a tag stays where
+                    it is, and one that is restored points at its newest image.
+                type: str
+              expires:
+                description:
+                  - When Quay takes it away by itself, such as V(2030-01-02T03:04:05Z), or V(never). When that time is over, the tag is not
+                    restored.
+                type: str
+              immutable:
+                description:
+                  - Whether nobody can change or delete it. Needs C(FEATURE_IMMUTABLE_TAGS). An immutable tag is changed only with V(false).
+                  - Quay makes no tag immutable that ends.
+                type: bool
+              labels:
+                description: Labels of its image, which all tags of the image share. Those that came with the image stay with it.
+                type: list
+                elements: dict
+                suboptions:
+                  key:
+                    description: Its key.
+                    type: str
+                    required: true
+                  value:
+                    description: Its value. Required unless it shall be absent. Of an absent label only that with this value goes.
+                    type: str
+                  state:
+                    description: Whether the label shall be there.
+                    type: str
+                    choices: [present, absent]
+                    default: present
           notifications:
             description: What the repository tells others about. These notifications and no others.
             type: list
@@ -284,7 +383,7 @@ options:
                 elements: str
                 required: true
               start:
-                description: When it begins, such as V(2030-01-02T03:04:05Z).
+                description: When it begins, such as V(2030-01-02T03:04:05Z). Once it has begun, Quay keeps the time itself.
                 type: str
                 required: true
               interval:
@@ -303,6 +402,10 @@ options:
                 description: Whether the other registry's certificate is verified.
                 type: bool
                 default: true
+              unsigned_images:
+                description: Whether images are copied that the policy of Quay's workers (C(policy.json)) refuses for lack of a signature.
+                type: bool
+                default: false
               username:
                 description: User at the other registry.
                 type: str
@@ -453,6 +556,77 @@ options:
           password:
             description: That user's password.
             type: str
+      mirror:
+        description:
+          - The namespace of another registry that the organization is a mirror of. Needs C(FEATURE_ORG_MIRROR), and an organization
+            without repositories, a proxy cache or immutability policies.
+          - The mirror alone makes its repositories. Those of the document that are not there yet are a warning.
+        type: dict
+        suboptions:
+          state:
+            description: Whether it is one. Its repositories stay.
+            type: str
+            choices: [present, absent]
+            default: present
+          type:
+            description: What the other registry is. Required unless it shall be absent, and cannot be changed.
+            type: str
+            choices: [quay, harbor]
+          url:
+            description: The other registry, such as V(https://quay.io). Required unless it shall be absent.
+            type: str
+          namespace:
+            description: Its organization or project. Required unless it shall be absent.
+            type: str
+          repositories:
+            description: Patterns of the repositories that are mirrored, such as V(web) or V(team-*). By default all.
+            type: list
+            elements: str
+            default: []
+          visibility:
+            description: Who may pull from the repositories that it makes.
+            type: str
+            choices: [private, public]
+            default: private
+          robot:
+            description: The robot that writes them, without the organization. Required unless it shall be absent.
+            type: str
+          start:
+            description:
+              - When it begins, such as V(2030-01-02T03:04:05Z). Required unless it shall be absent. Once it has begun, Quay keeps the time
+                itself.
+            type: str
+          interval:
+            description: How often it is done. At least V(1m).
+            type: str
+            default: 1d
+          timeout:
+            description: How long a repository may take. From V(30s) to V(1h).
+            type: str
+            default: 5m
+          enabled:
+            description: Whether it is done.
+            type: bool
+            default: true
+          verify_tls:
+            description: Whether the other registry's certificate is verified.
+            type: bool
+            default: true
+          username:
+            description: User at the other registry.
+            type: str
+          password:
+            description: That user's password. Quay does not tell it, so it is set only when something else differs.
+            type: str
+          http_proxy:
+            description: Proxy for HTTP.
+            type: str
+          https_proxy:
+            description: Proxy for HTTPS.
+            type: str
+          no_proxy:
+            description: Hosts without a proxy.
+            type: str
       applications:
         description: Its OAuth applications.
         type: list
@@ -476,11 +650,66 @@ options:
           application_uri:
             description: Its home.
             type: str
+          tokens:
+            description:
+              - Its tokens that have names, which act for the user that the module connects as. Quay 3.18 and newer.
+              - Of several tokens with the same name the one that is kept stays.
+            type: list
+            elements: dict
+            suboptions:
+              name:
+                description: Its name.
+                type: str
+                required: true
+              state:
+                description: Whether the token shall be there.
+                type: str
+                choices: [present, absent]
+                default: present
+              scopes:
+                description: What it is good for. Required unless it shall be absent. Another token takes its place where they differ.
+                type: list
+                elements: str
+                choices: ["org:admin", "repo:admin", "repo:create", "repo:read", "repo:write", "super:user", "user:admin", "user:read"]
+              expires_in:
+                description: How long it lives, such as V(90d). By default and at most ten years.
+                type: str
+              store:
+                description:
+                  - Where the token is kept, with the keys C(host), C(token), C(token_id), C(token_issued) and C(token_expires). Required
+                    unless it shall be absent.
+                  - Quay shows a token only when it is made. One that is kept nowhere is made anew, with a warning.
+                type: dict
+                suboptions:
+                  secret:
+                    description: A Secret, in a project that exists. Other keys of it stay.
+                    type: dict
+                    suboptions:
+                      name:
+                        description: Its name.
+                        type: str
+                        required: true
+                      namespace:
+                        description: Its project.
+                        type: str
+                        required: true
+                        aliases: [project]
+                  file:
+                    description: Absolute path of a file with mode 0600 where the module runs.
+                    type: path
+              rotate:
+                description: When another token takes its place.
+                type: dict
+                suboptions:
+                  after:
+                    description: The age of a token that is replaced, such as V(30d).
+                    type: str
+                    required: true
       purge:
         description: As O(purge), for this organization instead of that.
         type: list
         elements: str
-        choices: [teams, members, robots, repositories, permissions, default_permissions]
+        choices: [teams, members, robots, repositories, permissions, labels, default_permissions, applications, tokens]
   users:
     description: Users that Quay keeps itself. Needs a superuser.
     type: list
@@ -531,10 +760,10 @@ options:
   purge:
     description:
       - Lists of which nothing else than the document's items shall be there. A list that the document does not give stays as it is.
-      - The team C(owners) always stays, and in it the user that the module connects as.
+      - The team C(owners) always stays, and in it the user that the module connects as. Invitations that were not answered stay.
     type: list
     elements: str
-    choices: [teams, members, robots, repositories, permissions, default_permissions]
+    choices: [teams, members, robots, repositories, permissions, labels, default_permissions, applications, tokens]
     default: []
   purge_repositories:
     description: Whether O(purge) deletes repositories that have tags, too. Otherwise such a purge is refused.
@@ -585,6 +814,29 @@ EXAMPLES = r"""
               - {event: repo_push, method: webhook, url: "https://hooks.example.com/quay"}
         default_permissions:
           - {team: developers, role: read}
+        applications:
+          - name: terraform
+            tokens:
+              - name: plan
+                scopes: ["repo:read", "org:admin"]
+                expires_in: 90d
+                store:
+                  secret: {name: quay-acme-terraform, namespace: default}
+                rotate: {after: 30d}
+
+- name: A favourite, and a tag that is gone
+  quayside.registry.quay_content:
+    quay_host: "{{ quay_host }}"
+    quay_ca_cert: "{{ quay_ca_cert }}"
+    quay_username: "{{ quay_username }}"
+    quay_password: "{{ quay_password }}"
+    organizations:
+      - name: acme
+        repositories:
+          - name: web
+            star: true
+            tags:
+              - {name: nightly, state: absent}
 
 - name: Nothing but these permissions
   quayside.registry.quay_content:

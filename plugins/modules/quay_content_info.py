@@ -12,7 +12,9 @@ version_added: 0.1.0
 description:
   - Reads organizations and all that is in them, and on request users and messages. Parts that this Quay has no feature for are left out.
   - M(quayside.registry.quay_content) with the result changes nothing at the same Quay, and makes another one alike.
-  - Tokens of robots, passwords of users and the credentials of proxy caches are not in it. Another Quay makes new tokens and passwords.
+  - Tokens of robots and applications, passwords of users and the credentials of proxy caches and mirrors are not in it, and listed as
+    C(left_out). Another Quay makes new tokens and passwords.
+  - Images are not in it. A document with tags can be applied where the images are.
   - URLs of notifications are in it, which may be secrets.
 author: quayside.registry contributors (@quayside)
 extends_documentation_fragment:
@@ -25,6 +27,10 @@ options:
     elements: str
   users:
     description: Whether users and messages are in it, too. Only a superuser sees them.
+    type: bool
+    default: false
+  tags:
+    description: Whether tags and the labels of their images are in it, too. One request for each repository, and one for each image.
     type: bool
     default: false
 seealso:
@@ -67,6 +73,16 @@ content:
               - {team: developers, role: write}
         default_permissions:
           - {team: developers, role: read}
+left_out:
+  description:
+    - The secrets that are not in the document, because Quay keeps them for itself or shows them once. The kind is C(RobotToken),
+      C(OAuthToken), C(UserPassword), C(ProxyCache), C(RepositoryMirror) or C(OrganizationMirror).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {kind: RobotToken, namespace: acme, name: ci}
+    - {kind: OAuthToken, namespace: acme, name: "terraform: plan"}
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import CONNECTION
@@ -76,6 +92,7 @@ ARGUMENT_SPEC = {
     **CONNECTION,
     "organizations": {"type": "list", "elements": "str"},
     "users": {"type": "bool", "default": False},
+    "tags": {"type": "bool", "default": False},
 }
 
 

@@ -16,6 +16,7 @@ from quays import quay_in
 
 from playbooks import ANSIBLE_PLAYBOOK, INVENTORY, environment, run_playbook
 from world.external import ExternalRegistry
+from world.simulators.quay import Quay
 from world.world import World
 
 
@@ -37,9 +38,10 @@ def docker_hub(world: World) -> Iterator[ExternalRegistry]:
 
 
 @pytest.fixture(scope="module")
-def quay_host(world: World) -> Iterator[str]:
-    with new_project(world) as namespace, quay_in(world, namespace) as (host, _quay):
-        yield host
+def quay(world: World) -> Iterator[tuple[str, Quay]]:
+    """The host of a Quay, and the Quay."""
+    with new_project(world) as namespace, quay_in(world, namespace) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def fleet(world: World, home: Path) -> None:
 
 @pytest.mark.usefixtures("fleet", "ghcr", "docker_hub")
 @pytest.mark.parametrize("guide", RUN)
-def test_guide(guide: str, world: World, quay_host: str, home: Path) -> None:
+def test_guide(guide: str, world: World, quay: tuple[str, Quay], home: Path) -> None:
     env = {**environment(world.admin_kubeconfig, home), "GHCR_TOKEN": "example"}
     if guide == "move_to_registry":
         # what every machine trusts, here the CA of the world's registries outside
@@ -70,9 +72,12 @@ def test_guide(guide: str, world: World, quay_host: str, home: Path) -> None:
             playbook = home / f"{guide}-{number}.yml"
             playbook.write_text(block.text)
             for expected in ("changes something or nothing", "changes nothing"):
-                run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay_host}")
+                run = run_playbook(playbook, env, "--extra-vars", f"quay_host={quay[0]}")
                 assert not run.failures, what
                 assert expected == "changes something or nothing" or run.changed == 0, run.changes
+            if playbook.stem == "quay_content-1":  # the repository is there now, and somebody pushes to it
+                for tag in ("0.9", "1.0"):
+                    quay[1].push("acme", "web", tag)
         elif block.is_run:
             path = f"{ANSIBLE_PLAYBOOK.parent}{os.pathsep}{env['PATH']}"
             command = ["bash", "-euxo", "pipefail", "-c", block.text]

@@ -34,7 +34,7 @@ def namespace(world: World) -> Iterator[str]:
 
 @pytest.fixture
 def run(world: World, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(olm_progress, "GRACE", 0.5)
+    monkeypatch.setattr(olm_progress, "GRACE", 2.0)
 
     def run(*operators: dict[str, Any], check: bool = False, **params: Any) -> dict[str, Any]:
         wanted = {"namespace": namespace, "wait_timeout": 20, **params}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from playbooks import Run, environment, run_playbook
+from playbooks import ANSIBLE_PLAYBOOK, INVENTORY, Run, environment, run_playbook
+from staging import ROOT
 from world.images import tiny_image
 from world.world import CORE, World
 
@@ -79,3 +82,54 @@ def test_lost_credentials_of_a_client_come_back_from_the_secret(
     assert not again.failures
     assert [change["kind"] for change in again.changes] == ["AuthFile"]
     assert world.plane.admin.request("GET", f"{CORE}/quay/secrets/quay-first-user") == secret
+
+
+#: A tenth of the writes in every run of the tests; QUAYSIDE_SWEEP=1 (`make sweep`) for each of them.
+WRITES = range(1, 19) if os.environ.get("QUAYSIDE_SWEEP") else (8, 15)
+
+
+def killed(variables: list[str], env: dict[str, str], folder: Path, after: int) -> list[str]:
+    """Run the playbook and kill it right after its n-th write, to whatever server; the writes."""
+    count = folder / "writes"
+    hooks = {"PYTHONPATH": str(ROOT / "tests" / "killer"), "KILL_AFTER": str(after), "KILL_COUNT": str(count)}
+    run = subprocess.run(
+        [str(ANSIBLE_PLAYBOOK), "-i", str(INVENTORY), "quayside.registry.quay", *variables],
+        env={**env, **hooks},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # the signal is for a group of processes
+        check=False,
+    )
+    assert run.returncode, run.stdout + run.stderr
+    return count.read_text().splitlines()
+
+
+@pytest.mark.parametrize("after", WRITES)
+def test_killed_after_a_write_the_next_run_ends_as_if_nothing_had_been(
+    fresh_world: World, variables: list[str], tmp_path: Path, after: int
+) -> None:
+    world = fresh_world
+    env = environment(world.admin_kubeconfig, tmp_path)
+    assert len(killed(variables, env, tmp_path, after)) == after
+    finished = run_playbook("quayside.registry.quay", env, *variables)
+    assert not finished.failures
+
+    quay = world.simulation.quays.running["quay", "quay"]
+    accounts = [row["name"] for row in quay.database.all("SELECT name FROM account ORDER BY id")]
+    assert accounts == ["quayadmin", "automation"]
+    assert quay.config["FEATURE_USER_INITIALIZE"] is False
+    secrets = {
+        item["metadata"]["name"]: item for item in world.plane.admin.request("GET", f"{CORE}/quay/secrets")["items"]
+    }
+    kept = {key: base64.b64decode(text).decode() for key, text in secrets.pop("quay-first-user")["data"].items()}
+    good = [
+        row["secret"] for row in quay.database.all("SELECT secret, expires FROM token") if row["expires"] > quay.now()
+    ]
+    assert good == [kept["token"]]
+    registry = world.plane.admin.request("GET", "/apis/quay.redhat.com/v1/namespaces/quay/quayregistries/quay")
+    ours = {name for name, item in secrets.items() if "ownerReferences" not in item["metadata"]}
+    assert ours == {registry["spec"]["configBundleSecret"]}
+
+    again = run_playbook("quayside.registry.quay", env, *variables)
+    assert (again.failures, again.changes, again.changed) == ([], [], 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -91,3 +92,23 @@ def test_requirements_for_users_are_those_of_the_collection() -> None:
     galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
     listed = yaml.safe_load((ROOT / "requirements.yml").read_text())["collections"]
     assert {item["name"]: item["version"] for item in listed} == galaxy["dependencies"]
+
+
+def test_the_table_from_quay_configuration_names_options_that_there_are(documentation: dict[str, Any]) -> None:
+    text = (ROOT / "docs/quay_from_quay_configuration.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"^## quay_\w+$", text, re.MULTILINE)) == 31
+
+    def is_there(path: str) -> bool:
+        module, *names = path.split(".") if path.split(".")[0] in MODULES else ["quay_content", *path.split(".")]
+        found: dict[str, Any] = {"suboptions": documentation[module]["doc"]["options"]}
+        for name in names:
+            found = found.get("suboptions", {}).get(name)
+            if found is None:
+                return False
+        return True
+
+    rows = re.findall(r"^\| `[\w.]+` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 190
+    for row in rows:
+        named = re.findall(r"`([\w.]+)`", row)
+        assert row.startswith("not here: ") or (named and all(map(is_there, named))), row

@@ -37,14 +37,6 @@ GRACE = 10.0
 
 _TROUBLE = ("ResolutionFailed", "InstallPlanFailed", "InstallPlanMissing", "BundleUnpackFailed")
 
-#: Reasons of a failed CSV that nothing but a change of OperatorGroups mends.
-_HOPELESS = (
-    "InterOperatorGroupOwnerConflict",
-    "NoOperatorGroup",
-    "TooManyOperatorGroups",
-    "UnsupportedOperatorGroup",
-)
-
 
 class _StillSo(Exception):
     pass
@@ -200,9 +192,8 @@ def _succeeded(
         )
         if seen is not None and phase(seen) == "Succeeded":
             return seen
-        grace = 0.0 if status_of(seen or {}).get("reason") in _HOPELESS else GRACE
         if _stays(
-            cluster, CLUSTER_SERVICE_VERSION, csv, namespace, lambda item: phase(item) == "Failed", grace, deadline
+            cluster, CLUSTER_SERVICE_VERSION, csv, namespace, lambda item: phase(item) == "Failed", GRACE, deadline
         ):
             raise RegistryError(report(seen))
 
@@ -269,14 +260,13 @@ def describe(cluster: Cluster, namespace: str, name: str) -> str:
         lines.append(
             f"InstallPlan {name_of(plan)}: {' '.join([status_of(plan).get('phase') or 'no phase yet', *failed])}"
         )
-    version = (
-        cluster.get(CLUSTER_SERVICE_VERSION, status["currentCSV"], namespace) if status.get("currentCSV") else None
-    )
-    if version:
-        told_by = status_of(version)
-        lines.append(
-            f"ClusterServiceVersion {name_of(version)}: {told_by.get('phase') or 'no phase yet'}{_because(told_by)}"
-        )
+    for csv in dict.fromkeys((status.get("installedCSV"), status.get("currentCSV"))):
+        version = cluster.get(CLUSTER_SERVICE_VERSION, csv, namespace) if csv else None
+        if version:
+            told_by = status_of(version)
+            lines.append(
+                f"ClusterServiceVersion {name_of(version)}: {told_by.get('phase') or 'no phase yet'}{_because(told_by)}"
+            )
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ import functools
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils import credentials
@@ -208,9 +208,21 @@ class PullSecrets:
             found = cluster.get(SECRET, GLOBAL[1], GLOBAL[0])
             secrets = {**secrets, **_by_key([found] if found else [])}
         state = State(targets, secrets, accounts, warnings, cluster)
+        self._look_into_sources(state)
         if self._verify:
             self._try_stored(state)
         return state
+
+    def _look_into_sources(self, state: State) -> None:
+        """Read the Secrets that logins come from: who keeps them may have put a new token there, as ``quay_content`` does.
+
+        That one cannot be read is no reason to touch what was stored from it.
+        """
+        logins = [login for entry in state.targets.values() if entry.present for login in entry.logins]
+        for source in {login.source.key: login.source for login in logins if login.present}.values():
+            if source.options["secret"] is not None and source.key not in self._made:
+                with suppress(RegistryError):
+                    (self._made[source.key],) = sources.ask([source], lambda: nullcontext(state.cluster))
 
     def _try_stored(self, state: State) -> None:
         """Try tokens that look good, each once: their account or cluster may have been made anew, and they with it.
@@ -377,6 +389,8 @@ class PullSecrets:
         if made and stored == made.credential:  # this run wrote it
             return None
         reason = credentials.why_renew(stored, login.options, self._now, expires_at)
+        if not reason and made and login.options["secret"] is not None:
+            return "its Secret holds another one"
         if not reason and stored and self._refused.get((login.host, stored)):
             return "the registry does not accept what is stored"
         return reason

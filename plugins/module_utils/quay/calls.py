@@ -21,7 +21,8 @@ WORKERS = 8
 
 # The order of changes
 USER, ORGANIZATION, TEAM_AND_ROBOT, REPOSITORY_AND_MEMBER, PERMISSION, DEFAULT = range(6)
-TAKE_AWAY, DELETE, DELETE_ORGANIZATION = range(6, 9)
+# (a robot that a mirror uses goes after its repository)
+TAKE_AWAY, DELETE, DELETE_ROBOT, DELETE_ORGANIZATION = range(6, 10)
 
 #: Quay's words for what is there already, and for what is gone already (400 as well as 404; recorded).
 _EXISTS = re.compile(r"already exists|Existing robot|already a member|already been taken|Existing policy")
@@ -32,22 +33,30 @@ _GONE = re.compile(
 
 #: What Quay's config.yaml calls the features that it may lack.
 _FEATURES = {
-    "/quota": "FEATURE_QUOTA_MANAGEMENT",
-    "/proxycache": "FEATURE_PROXY_CACHE",
-    "/autoprunepolicy/": "FEATURE_AUTO_PRUNE",
-    "/immutabilitypolicy/": "FEATURE_IMMUTABLE_TAGS",
-    "/superuser/": "FEATURE_SUPER_USERS",
+    r"/quota": "FEATURE_QUOTA_MANAGEMENT",
+    r"/proxycache": "FEATURE_PROXY_CACHE",
+    r"/autoprunepolicy/": "FEATURE_AUTO_PRUNE",
+    r"/immutabilitypolicy/": "FEATURE_IMMUTABLE_TAGS",
+    r"/superuser/": "FEATURE_SUPER_USERS",
+    r"/organization/[^/]+/mirror$": "FEATURE_ORG_MIRROR",
+    r"/syncing$": "FEATURE_TEAM_SYNCING",
+    r"/invite/": "FEATURE_MAILING",
 }
 
 
 def _needed(error: QuayError, method: str, path: str) -> QuayError:
-    """The error, which says what whoever asks must be allowed."""
+    """The error, which says what whoever asks must be allowed, or what has to come before."""
+    if "used by a mirror" in error.text:
+        text = f"{error} Give the mirror another robot. Of a repository that is gone Quay forgets the mirror after a while."
+        return QuayError(text, error.status, error.text, error.kind)
     if error.status != 403 or error.kind != "insufficient_scope":
         return error
-    if "/superuser/" in path or path.startswith("/api/v1/message") or (method != "GET" and "/quota" in path):
+    if re.search(r"/superuser/|/api/v1/message|/syncing$", path) or (method != "GET" and "/quota" in path):
         scope, who = "super:user", "a superuser, who is not one that can only read"
     elif path == "/api/v1/repository" and method == "POST":
         scope, who = "repo:create", "a member of a team with the role creator or admin"
+    elif path.startswith("/api/v1/user/starred"):
+        scope, who = "user:admin", "somebody who may read the repository"
     elif path.startswith("/api/v1/repository"):
         scope, who = "repo:admin", "an administrator of the repository"
     else:
@@ -58,7 +67,9 @@ def _needed(error: QuayError, method: str, path: str) -> QuayError:
 
 def lacks(error: MissingApi, path: str) -> MissingApi:
     """The error, which names the feature."""
-    key = next((key for part, key in _FEATURES.items() if part in path), "")
+    key = next((key for part, key in _FEATURES.items() if re.search(part, path)), "")
+    if path.endswith("/tokens"):
+        return MissingApi(f"{error} Applications have tokens with names in Quay 3.18 and newer.", error.status)
     if not key:
         return error
     return MissingApi(
@@ -109,7 +120,7 @@ def write(quay: Quay, change: Change) -> Any:
 
 
 def read(quay: Quay, paths: Iterable[str], answers: dict[str, Any]) -> None:
-    """Ask for these, and add what they answer: None where there is no such thing. A list of repositories is read to its end.
+    """Ask for these, and add what they answer: None where there is no such thing. Lists that come in pages are read to their end.
 
     Raises RegistryError that names the feature where Quay lacks it.
     """
@@ -119,6 +130,10 @@ def read(quay: Quay, paths: Iterable[str], answers: dict[str, Any]) -> None:
         try:
             if path.startswith("/api/v1/repository?"):
                 return {"repositories": quay.pages(path, "repositories", about)}
+            if "/tag/?limit=100&" in path:
+                return {"tags": quay.numbered_pages(path, "tags", about)}
+            if path.endswith("/tokens"):
+                return {"tokens": quay.pages(path, "tokens", about)}
             return quay.request("GET", path, about=about)
         except MissingApi as error:
             raise lacks(error, path) from error

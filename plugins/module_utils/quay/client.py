@@ -10,6 +10,7 @@ A session is signed in once, where there are a user and a password: a bearer tok
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import tempfile
@@ -27,6 +28,7 @@ try:
     import requests
     import urllib3
     from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import MaxRetryError
     from urllib3.util.retry import Retry
 except ImportError as error:
     IMPORT_ERROR: ImportError | None = error
@@ -51,6 +53,8 @@ CONNECTION: dict[str, dict[str, Any]] = {
 
 #: (connect, read) seconds. A busy Quay takes its time: sixteen requests with a token at once take 6 s each.
 _TIMEOUT = (10.0, 90.0)
+#: The longest time in seconds that is waited because Quay says so.
+_PATIENCE = 60
 _CSRF = "CSRF token was invalid or missing"
 _XHR = "X-Requested-With"
 
@@ -78,6 +82,12 @@ class _Retries(Retry):  # type: ignore[misc]
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
         return status_code == 429 or (method == "GET" and status_code in (502, 503, 504))
+
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """After many wrong passwords Quay asks for minutes and hours, which is for people to decide."""
+        if response is not None and (self.get_retry_after(response) or 0) > _PATIENCE:
+            raise MaxRetryError(kwargs.get("_pool"), url)
+        return super().increment(method, url, response, *args, **kwargs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +207,16 @@ class Quay:
                 return items
             query = ("&" if "?" in path else "?") + urlencode({"next_page": page["next_page"]})
 
+    def numbered_pages(self, path: str, field: str, about: str = "") -> list[Any]:
+        """All items of a list that comes in numbered pages, as Quay has tags."""
+        items: list[Any] = []
+        for number in itertools.count(1):
+            page = self.request("GET", f"{path}&page={number}", about=about)
+            items += page[field]
+            if not page["has_additional"]:
+                break
+        return items
+
     def authorize(self, client_id: str, redirect_uri: str, scope: str) -> tuple[str, int]:
         """A token for an OAuth application by the authorization flow of a signed-in user; and for how many seconds."""
         form = {"response_type": "token", "client_id": client_id, "redirect_uri": redirect_uri, "scope": scope}
@@ -245,6 +265,11 @@ class Quay:
                     status,
                 ) from None
         text, kind = explain(answer.text, status)
+        if status == 429:
+            wait = answer.headers.get("Retry-After") or "60"
+            raise QuayError(
+                f"Could not {about} at {self.server.url}: {text}. Run again in {wait} seconds.", status, text
+            )
         raise QuayError(
             f"Could not {about} at {self.server.url}: {text}.{self._remedy(status, text, kind)}", status, text, kind
         )
@@ -261,8 +286,6 @@ class Quay:
             )
         if kind == "insufficient_scope":
             return f" {'The token lacks a scope, or its user' if by_token else f'User {self.user} lacks'} the right to do that."
-        if status == 429:
-            return " Quay throttles: wait a minute and run again."
         if status == 503 and "read-only" in text:
             return " Set REGISTRY_STATE: normal in Quay's config.yaml."
         return " See Quay's log." if status >= 500 else ""

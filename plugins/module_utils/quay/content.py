@@ -1,7 +1,7 @@
 # Copyright (c) 2026, quayside.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole Quay as one document: what has to be read for it, the plan, and the document of what there is."""
+"""A whole Quay as one document: what has to be read for it, and the plan."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from typing import Any
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan
 from ansible_collections.quayside.registry.plugins.module_utils.quay import (
+    applications,
     calls,
     default_permissions,
     messages,
     organizations,
     repositories,
     robots,
+    stores,
     teams,
     users,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.quay.applications import Applications
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import organization_path
-from ansible_collections.quayside.registry.plugins.module_utils.quay.client import MissingApi, Quay, QuayError
-from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates import Delegate
-from ansible_collections.quayside.registry.plugins.module_utils.quay.names import Item, absent, check_unique, present
+from ansible_collections.quayside.registry.plugins.module_utils.quay.checks import (
+    check_addresses,
+    check_features,
+    check_users,
+)
+from ansible_collections.quayside.registry.plugins.module_utils.quay.client import Quay, QuayError
+from ansible_collections.quayside.registry.plugins.module_utils.quay.mentions import after, mentioned, mentions
+from ansible_collections.quayside.registry.plugins.module_utils.quay.names import Item, check_unique, present
+from ansible_collections.quayside.registry.plugins.module_utils.quay.organization_mirror import OrganizationMirror
 from ansible_collections.quayside.registry.plugins.module_utils.quay.policies import IMMUTABLE, PRUNE
 from ansible_collections.quayside.registry.plugins.module_utils.quay.proxy_cache import ProxyCache
 from ansible_collections.quayside.registry.plugins.module_utils.quay.quotas import Quota
@@ -43,10 +51,20 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.state impor
 )
 
 #: The lists of an organization that can be purged.
-PURGE = ["teams", "members", "robots", "repositories", "permissions", "default_permissions"]
+PURGE = [
+    "teams",
+    "members",
+    "robots",
+    "repositories",
+    "permissions",
+    "labels",
+    "default_permissions",
+    "applications",
+    "tokens",
+]
 
 #: The parts of an organization that have requests of their own.
-OWN: Sequence[Part] = (Quota(), PRUNE, IMMUTABLE, ProxyCache(), Applications())
+OWN: Sequence[Part] = (Quota(), PRUNE, IMMUTABLE, ProxyCache(), OrganizationMirror(), Applications())
 
 _PARTS = {
     "teams": teams.SPEC,
@@ -75,7 +93,8 @@ SPEC: dict[str, Any] = {
     "purge_repositories": {"type": "bool", "default": False},
 }
 
-_ME = "/api/v1/user/"
+#: Who asks.
+ME = "/api/v1/user/"
 
 
 @dataclasses.dataclass
@@ -84,7 +103,7 @@ class State:
 
     organizations: Mapping[str, Organization]
     me: str = ""
-    stored: robots.Stored = dataclasses.field(default_factory=dict)
+    stored: stores.Stored = dataclasses.field(default_factory=dict)
     users: Mapping[str, Item] = dataclasses.field(default_factory=dict)
     messages: Sequence[Item] = ()
 
@@ -100,8 +119,13 @@ class Content:
         self._purge_repositories: bool = params["purge_repositories"]
         self._host = host
         users.check(self._users or [])
+        people = {item["name"] for item in present(self._users)}
         for item in self._organizations:
+            if item["name"] in people and item["state"] == "present":
+                text = "users has one of the same name, and Quay takes a name only once."
+                raise InputError(f"organizations[{item['name']}]: {text}")
             self._check(item)
+        check_unique(self.places(), "store", lambda place: place[2])
 
     def _check(self, item: Item) -> None:
         what = f"organizations[{item['name']}]"
@@ -119,14 +143,22 @@ class Content:
         for part in OWN:
             if item[part.name]:
                 part.check(item[part.name], f"{what}.{part.name}")
-        wanted = [robots.places(robot) for robot in present(item["robots"])]
-        check_unique((place for found in wanted for place in found), f"{what}.robots.store", lambda place: place[2])
+        repositories.check_granted(item["repositories"], robots.permissions(item["robots"]), what)
+        if item["mirror"] and item["mirror"]["state"] == "present":
+            cached = item["proxy_cache"] and item["proxy_cache"]["state"] == "present"
+            if cached or item["immutability"]:
+                other = "proxy_cache" if cached else "immutability"
+                raise InputError(
+                    f"{what}: Quay takes no mirror for an organization with {other}. Leave out one of both."
+                )
 
-    def places(self) -> list[robots.Place]:
+    def places(self) -> list[stores.Place]:
         """Where tokens are stored."""
-        return [
-            place for item in self._organizations for robot in present(item["robots"]) for place in robots.places(robot)
-        ]
+        found: list[stores.Place] = []
+        for item in self._organizations:
+            found += [place for robot in present(item["robots"]) for place in stores.places(robot)]
+            found += applications.places(item["applications"])
+        return found
 
     def _purges(self, item: Item, part: str) -> bool:
         return part in (self._purge if item["purge"] is None else item["purge"])
@@ -136,18 +168,22 @@ class Content:
     def parts(self, item: Item) -> Parts:
         """What has to be read of an organization: nothing that the document does not speak of."""
         everybody = self._purges(item, "permissions")
+        granted = robots.permissions(item["robots"])
         asked: dict[str, Whose] = {
-            repository["name"]: None if everybody else frozenset(map(repositories.holder, repository["permissions"]))
-            for repository in present(item["repositories"])
-            if repository["permissions"] is not None
+            name: frozenset(map(repositories.holder, entries)) for name, entries in granted.items()
         }
+        for repository in present(item["repositories"]):
+            name, entries = repository["name"], repository["permissions"]
+            if entries is not None:
+                whose = frozenset(map(repositories.holder, [*entries, *granted.get(name, [])]))
+                asked[name] = None if everybody else whose
         members = any(team["members"] is not None for team in present(item["teams"]))
-        kinds = {who.kind for who in _mentioned(item)}
+        kinds = {who.kind for who in mentioned(item)}
         return Parts(
             robots=item["robots"] is not None or members or "robot" in kinds or (everybody and bool(asked)),
             tokens=any(robot["store"] for robot in present(item["robots"])),
             people=members or (bool(asked) and (everybody or "user" in kinds)),
-            repositories=item["repositories"] is not None,
+            repositories=item["repositories"] is not None or bool(granted),
             defaults=item["default_permissions"] is not None or (everybody and bool(asked)),
             permissions=asked,
             own=[part for part in OWN if item[part.name] is not None],
@@ -156,7 +192,7 @@ class Content:
         )
 
     def read(self, quay: Quay) -> State:
-        """The organizations, in three rounds of requests; users only where somebody is mentioned that those do not show."""
+        """The organizations, in three rounds of requests, and some more for tags; users only where those do not tell enough."""
         answers: dict[str, Any] = {}
         first = [organization_path(item["name"]) for item in self._organizations]
         first += [users.PATH] if self._users is not None else []
@@ -171,13 +207,26 @@ class Content:
         found = {item["name"]: parse(item["name"], parts, answers) for item, parts in wanted}
         more = [path for item, parts in wanted for path in permission_listings(found[item["name"]], parts)]
         for item, parts in wanted:
-            more += [*robot_parts(found[item["name"]], parts), *repository_parts(found[item["name"]], parts)]
-        calls.read(quay, more, answers)
+            have = found[item["name"]]
+            more += [*robot_parts(have, parts), *repository_parts(have, parts), *teams.listings(item["teams"], have)]
+            more += repositories.tags_needed(item["repositories"], have)
+            listed = have.parts.get("applications")
+            more += applications.token_paths(item["applications"], listed, organization_path(have.name))
+        while more:
+            calls.read(quay, more, answers)
+            more = [
+                path
+                for item, _parts in wanted
+                for path in repositories.tags_needed(item["repositories"], found[item["name"]])
+            ]
         for item, parts in wanted:
             complete(found[item["name"]], parts, answers)
+            teams.complete(found[item["name"]], answers)
         for item in self._organizations:
             found.setdefault(item["name"], parse(item["name"], Parts(), answers))
-        self._check_users(quay, found, answers)
+        check_users(quay, self._organizations, self._users, found, answers)
+        check_addresses(quay, self._organizations, found, answers)
+        check_features(quay, self._organizations, found)
         self._check_tags(quay, found)
         there = {item["username"]: item for item in (answers.get(users.PATH) or {}).get("users", [])}
         shown = (answers.get(messages.PATH) or {}).get("messages", [])
@@ -196,38 +245,11 @@ class Content:
         if quay.user or not new:
             return quay.user
         try:
-            return str(quay.request("GET", _ME, about="see who this is")["username"])
+            return str(quay.request("GET", ME, about="see who this is")["username"])
         except QuayError as error:
             if error.status == 401:  # a good token without the scope user:read
                 return ""
             raise
-
-    def _check_users(self, quay: Quay, found: Mapping[str, Organization], answers: dict[str, Any]) -> None:
-        """Refuse users that Quay does not have, before anything is written."""
-        unknown: dict[str, str] = {}
-        for item in present(self._organizations):
-            have = found[item["name"]]
-            known = {*have.people, quay.user}
-            known |= {default.delegate.name for default in have.defaults if default.delegate.kind == "user"}
-            known |= {default.created_by for default in have.defaults}
-            for who, where in _mentions(item):
-                if who.kind == "user" and who.name not in known:
-                    unknown.setdefault(who.name, where)
-        made = {item["name"] for item in present(self._users)}
-        gone = {item["name"] for item in absent(self._users)}
-        if not unknown.keys() - made:
-            return
-        try:
-            calls.read(quay, [users.PATH], answers)
-        except MissingApi:
-            return
-        except QuayError as error:
-            if error.status == 403:  # no superuser: Quay itself will say
-                return
-            raise
-        there = {item["username"] for item in answers[users.PATH]["users"]} - gone | made
-        for name in sorted(unknown.keys() - there):
-            raise InputError(f"{unknown[name]}: Quay has no user {name}. Add it to users, or correct the name.")
 
     def _check_tags(self, quay: Quay, found: Mapping[str, Organization]) -> None:
         """Refuse to purge repositories with tags, unless that is wanted."""
@@ -263,23 +285,31 @@ class Content:
                 if not have.exists:
                     have = organizations.begun(item["name"], state.me)
                 self._check_references(item, have)
-                plan.changes += self._parts(item, have, state, plan.warnings, now)
+                keeping = stores.Keeping(state.stored, self._host, now)
+                plan.changes += self._parts(item, have, state.me, plan.warnings, keeping)
         return plan
 
-    def _parts(self, item: Item, have: Organization, state: State, warnings: list[str], now: float) -> Iterable[Change]:
+    def _parts(
+        self, item: Item, have: Organization, me: str, warnings: list[str], keeping: stores.Keeping
+    ) -> Iterable[Change]:
         def purges(part: str) -> bool:
             return self._purges(item, part)
 
         if item["teams"] is not None:
-            yield from teams.plan(item["teams"], have, purges("teams"), purges("members"), state.me)
+            yield from teams.plan(item["teams"], have, purges("teams"), purges("members"), me)
         if item["robots"] is not None:
-            steps, more = robots.plan(item["robots"], have, purges("robots"), state.stored, self._host, now)
+            steps, more = robots.plan(item["robots"], have, purges("robots"), keeping)
             yield from steps
             warnings += more
-        if item["repositories"] is not None:
-            yield from repositories.plan(
-                item["repositories"], have, purges("repositories"), purges("permissions"), state.me
-            )
+        granted = robots.permissions(item["robots"])
+        items: Sequence[Item] | None = item["repositories"]
+        if items is not None or granted:
+            mentioned_ = {*(it["name"] for it in present(items)), *granted}
+            later = _yet_to_come(item, mentioned_, have, warnings)
+            granted = {name: entries for name, entries in granted.items() if name not in later}
+            how = repositories.Planning(set(filter(purges, PURGE)), me, keeping.now, granted)
+            items = None if items is None else [it for it in items if it["name"] not in later]
+            yield from repositories.plan(items, have, how)
         if item["default_permissions"] is not None:
             yield from default_permissions.plan(item["default_permissions"], have, purges("default_permissions"))
         base = organization_path(item["name"])
@@ -287,12 +317,19 @@ class Content:
             if item[part.name] is not None:
                 answer = have.parts.get(part.name)
                 yield from part.plan(item[part.name], answer, base, have.name, have.name, calls.TEAM_AND_ROBOT)
+        if item["applications"] is not None:
+            listed = have.parts.get("applications")
+            steps, more = applications.plan_tokens(item["applications"], have, base, keeping, purges("tokens"))
+            yield from steps
+            warnings += more
+            if purges("applications"):
+                yield from applications.purge(item["applications"], listed, base, have.name)
 
     def _check_references(self, item: Item, have: Organization) -> None:
         """Refuse teams and robots that will not be there."""
-        will_be = {"team": _after(item["teams"], have.teams, self._purges(item, "teams"), {organizations.OWNERS})}
-        will_be["robot"] = _after(item["robots"], have.robots, self._purges(item, "robots"), set())
-        for who, where in _mentions(item):
+        will_be = {"team": after(item["teams"], have.teams, self._purges(item, "teams"), {organizations.OWNERS})}
+        will_be["robot"] = after(item["robots"], have.robots, self._purges(item, "robots"), set())
+        for who, where in mentions(item):
             if who.kind in will_be and who.name not in will_be[who.kind]:
                 raise InputError(
                     f"{where}: organization {item['name']} has no {who.kind} {who.name}. Add it to {who.kind}s, or correct the name."
@@ -318,100 +355,19 @@ def merge(items: Sequence[Item]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _after(items: Sequence[Item] | None, there: Iterable[str], purge: bool, always: set[str]) -> set[str]:
-    """The names that will be there."""
-    names = {item["name"] for item in present(items)}
-    kept = set() if items is not None and purge else set(there)
-    return names | always | (kept - {item["name"] for item in absent(items)})
-
-
-def _mentions(item: Item) -> Iterable[tuple[Delegate, str]]:
-    """Everybody who shall get something, and where the document says so."""
-    what = f"organizations[{item['name']}]"
-    for team in present(item["teams"]):
-        for entry in present(team["members"]):
-            yield teams.member(entry), f"{what}.teams[{team['name']}].members"
-    for repository in present(item["repositories"]):
-        for entry in present(repository["permissions"]):
-            yield repositories.holder(entry), f"{what}.repositories[{repository['name']}].permissions"
-        if repository["mirror"]:
-            mirror = Delegate("robot", repository["mirror"]["robot"])
-            yield mirror, f"{what}.repositories[{repository['name']}].mirror.robot"
-    for entry in present(item["default_permissions"]):
-        where = f"{what}.default_permissions"
-        yield default_permissions.key(entry)[0], where
-        creator = entry["created_by"] or ""
-        if creator:
-            namespace, plus, short = creator.partition("+")
-            if not plus:
-                yield Delegate("user", creator), f"{where}.created_by"
-            elif namespace == item["name"]:
-                yield Delegate("robot", short), f"{where}.created_by"
-
-
-def _mentioned(item: Item) -> set[Delegate]:
-    """Everybody whom the document speaks of, whether present or absent."""
-    found = {who for who, _where in _mentions(item)}
-    for repository in present(item["repositories"]):
-        found |= set(map(repositories.holder, repository["permissions"] or []))
-    return found | {default_permissions.key(entry)[0] for entry in item["default_permissions"] or []}
-
-
-def names(quay: Quay) -> list[str]:
-    """The organizations that whoever asks can see: a superuser all, anybody else those that he administers."""
-    try:
-        found = quay.request("GET", "/api/v1/superuser/organizations/", about="list the organizations")["organizations"]
-    except QuayError as error:
-        if error.status != 403 and not isinstance(error, MissingApi):
-            raise
-        own = quay.request("GET", _ME, about="list one's own organizations")["organizations"]
-        found = [item for item in own if item["is_org_admin"]]
-    return sorted(item["name"] for item in found)
-
-
-def export(quay: Quay, wanted: Sequence[str], with_users: bool) -> dict[str, Any]:
-    """The document of these organizations. Raises InputError for one that is not there. Parts that this Quay lacks are left out."""
-    answers: dict[str, Any] = {}
-    calls.read(quay, map(organization_path, wanted), answers)
-    for name in wanted:
-        if answers[organization_path(name)] is None:
-            raise InputError(f"organizations: Quay has no organization {name}.")
-    parts = _offered(quay)
-    calls.read(quay, [path for name in wanted for path in listings(name, parts)], answers)
-    found = [parse(name, parts, answers) for name in wanted]
-    more = [path for have in found for path in permission_listings(have, parts)]
-    more += [path for have in found for path in (*robot_parts(have, parts), *repository_parts(have, parts))]
-    calls.read(quay, more, answers)
-    for have in found:
-        complete(have, parts, answers)
-    content: dict[str, Any] = {"organizations": [_exported(have, parts.own) for have in found]}
-    if with_users:
-        calls.read(quay, [users.PATH, messages.PATH], answers)
-        there = {item["username"]: item for item in answers[users.PATH]["users"]}
-        content["users"] = users.exported(there)
-        content["messages"] = [messages.shown(item) for item in answers[messages.PATH]["messages"]]
-    return content
-
-
-def _offered(quay: Quay) -> Parts:
-    """Everything that this Quay has, as its discovery document says."""
-    document = quay.request("GET", "/api/v1/discovery", about="see which features Quay has")["paths"]
-    organization, repository = "/api/v1/organization/{orgname}", "/api/v1/repository/{repository}"
-    return Parts(
-        own=[part for part in OWN if part.path(organization) in document],
-        of_repositories=[part for part in repositories.PARTS if part.path(repository) in document],
-        federations=None if f"{organization}/robots/{{robot_shortname}}/federation" in document else frozenset(),
-    )
-
-
-def _exported(have: Organization, own: Sequence[Part]) -> dict[str, Any]:
-    shown = {key: text for key, text in organizations.shown(have).items() if text}
-    parts = {part.name: part.exported(have.parts[part.name]) for part in own}
-    return {
-        **shown,
-        "teams": teams.exported(have),
-        "robots": robots.exported(have),
-        "repositories": repositories.exported(have),
-        "default_permissions": default_permissions.exported(have),
-        **{name: value for name, value in parts.items() if value is not None},
-    }
+def _yet_to_come(item: Item, names: Iterable[str], have: Organization, warnings: list[str]) -> set[str]:
+    """Of these repositories those that an organization which is a mirror has yet to make: nobody else can."""
+    if not item["mirror"] or item["mirror"]["state"] == "absent":
+        return set()
+    if have.repositories and not have.parts.get("mirror"):
+        raise InputError(
+            f"organizations[{have.name}].mirror: Quay makes a mirror only of an organization without repositories, and this one has"
+            f" {next(iter(have.repositories))}."
+        )
+    later = set(names) - have.repositories.keys()
+    if later:
+        warnings.append(
+            f"Organization {have.name} is a mirror, which alone makes its repositories: {', '.join(sorted(later))} will be as the document"
+            " says in a run after that."
+        )
+    return later

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, quayside.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who a permission is for: a user, a robot of the organization, or one of its teams."""
+"""Who a permission or a membership is for: a user, a robot of the organization, one of its teams, or who has an address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError
-from ansible_collections.quayside.registry.plugins.module_utils.quay.names import check_account
+from ansible_collections.quayside.registry.plugins.module_utils.quay.names import check_account, check_email
 
 #: Who is stronger, comes later.
 ROLES = ["read", "write", "admin"]
@@ -18,7 +18,7 @@ ROLES = ["read", "write", "admin"]
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Delegate:
-    """``kind`` is user, robot or team. Robots by the name that they have in their organization."""
+    """``kind`` is user, robot, team or email. Robots by the name that they have in their organization."""
 
     kind: str
     name: str
@@ -46,7 +46,7 @@ def of(entry: Mapping[str, Any], what: str, *kinds: str) -> Delegate:
         choices = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
         raise InputError(f"{what}: give exactly one of {choices}" + (f", not {' and '.join(given)}." if given else "."))
     delegate = Delegate(given[0], entry[given[0]])
-    check_account(delegate.name, f"{what}.{delegate.kind}")
+    (check_email if delegate.kind == "email" else check_account)(delegate.name, f"{what}.{delegate.kind}")
     return delegate
 
 

@@ -29,7 +29,8 @@ def check_account(name: str, what: str) -> None:
     if not (_ACCOUNT.fullmatch(name) and 2 <= len(name) <= _LONGEST):
         raise InputError(
             f"{what}: Quay does not take the name {name!r}: 2 to 255 lower case letters and digits, with single '.', '_' or '-'"
-            " between them." + (" Give the robot's name without the organization." if "+" in name else "")
+            " between them."
+            + (" Give the robot's name without the organization." if "+" in name and "robot" in what else "")
         )
 
 
@@ -40,10 +41,15 @@ def check_repository(name: str, what: str) -> None:
             f"{what}: Quay does not take the name {name!r}: up to 255 lower case letters and digits, with '.', '_', '-' or '/' between"
             " them. Give it without the organization."
         )
-    if name.endswith(_TAKEN):
+    if taken(name):
         raise InputError(
             f"{what}: Quay's API cannot tell repository {name!r} from a part of repository {name.rpartition('/')[0]!r}."
         )
+
+
+def taken(name: str) -> bool:
+    """Whether Quay's API takes the name of a repository for a part of another one."""
+    return name.endswith(_TAKEN)
 
 
 def check_email(email: str, what: str) -> None:

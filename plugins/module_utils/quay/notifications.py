@@ -95,8 +95,8 @@ class Notifications:
         return steps
 
     def exported(self, answer: Any) -> list[dict[str, Any]]:
-        """As the document has them."""
-        return [_document(_normal(item)) for item in _known(answer)]
+        """As the document has them, in an order that does not depend on which was made first."""
+        return sorted((_document(_normal(item)) for item in _known(answer)), key=str)
 
 
 def _known(answer: Any) -> list[Item]:

@@ -115,8 +115,8 @@ class Policies:
         return shown
 
     def exported(self, answer: Any) -> list[dict[str, Any]]:
-        """As the document has them."""
-        return [self._shown(_normal(policy)) for policy in (answer or {}).get("policies", [])]
+        """As the document has them, in an order that does not depend on which was made first."""
+        return sorted((self._shown(_normal(policy)) for policy in (answer or {}).get("policies", [])), key=str)
 
 
 def _normal(policy: Item) -> dict[str, Any]:

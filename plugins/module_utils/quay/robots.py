@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ansible_collections.quayside.registry.plugins.module_utils import credentials
 from ansible_collections.quayside.registry.plugins.module_utils.errors import InputError, RegistryError
-from ansible_collections.quayside.registry.plugins.module_utils.plan import HIDDEN, HIDDEN_NEW, Change
-from ansible_collections.quayside.registry.plugins.module_utils.quay import calls
+from ansible_collections.quayside.registry.plugins.module_utils.plan import Change
+from ansible_collections.quayside.registry.plugins.module_utils.quay import calls, stores
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import Call, change, organization_path
+from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates import ROLES
 from ansible_collections.quayside.registry.plugins.module_utils.quay.names import (
     Item,
     absent,
     check_account,
+    check_repository,
     check_unique,
     present,
     seconds,
@@ -29,53 +30,24 @@ SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "description": {"type": "str"},
-    "store": {
-        "type": "dict",
-        "options": {
-            "secret": {
-                "type": "dict",
-                "no_log": False,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "namespace": {"type": "str", "required": True, "aliases": ["project"]},
-                },
-            },
-            "file": {"type": "path"},
-        },
-    },
     "federation": {
         "type": "list",
         "elements": "dict",
         "options": {"issuer": {"type": "str", "required": True}, "subject": {"type": "str", "required": True}},
     },
-    "rotate": {"type": "dict", "options": {"after": {"type": "str", "required": True}}},
+    "permissions": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "repository": {"type": "str", "required": True},
+            "role": {"type": "str", "choices": ROLES},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
+    **stores.SPEC,
 }
 
-#: A place for a token: ("Secret", namespace, name) or ("File", "", path).
-Place = tuple[str, str, str]
-Stored = Mapping[Place, Mapping[str, str] | None]
 _LONGEST_DESCRIPTION = 255
-
-
-@dataclasses.dataclass(frozen=True)
-class Store:
-    """What carries out the change of a place: it keeps the token of this robot, which ``Call``s before it may have made."""
-
-    place: Place
-    robot: str
-    issued: str
-    token: str = dataclasses.field(default="", repr=False)
-
-
-def places(item: Item) -> list[Place]:
-    """Where the robot's token is stored."""
-    store = item["store"] or {}
-    found: list[Place] = []
-    if store.get("secret"):
-        found.append(("Secret", store["secret"]["namespace"], store["secret"]["name"]))
-    if store.get("file"):
-        found.append(("File", "", store["file"]))
-    return found
 
 
 def check(items: list[Item], what: str) -> None:
@@ -86,23 +58,29 @@ def check(items: list[Item], what: str) -> None:
         check_account(item["name"], here)
         if len(item["description"] or "") > _LONGEST_DESCRIPTION:
             raise InputError(f"{here}.description: Quay takes at most {_LONGEST_DESCRIPTION} characters.")
-        if item["store"] is not None and not places(item):
-            raise InputError(f"{here}.store: give secret, file or both.")
-        if item["store"] and item["store"]["file"] and not item["store"]["file"].startswith("/"):
-            raise InputError(f"{here}.store.file: {item['store']['file']!r} is no absolute path.")
+        stores.check(item, here)
+        roles = item["permissions"] or []
+        check_unique((entry["repository"] for entry in roles), f"{here}.permissions", lambda name: f"repository {name}")
+        for entry in roles:
+            check_repository(entry["repository"], f"{here}.permissions")
+            if entry["state"] == "present" and not entry["role"]:
+                raise InputError(f"{here}.permissions[{entry['repository']}]: give a role.")
         for entry in item["federation"] or []:
             if not entry["issuer"].startswith(("http://", "https://")):
                 raise InputError(f"{here}.federation: the issuer {entry['issuer']!r} is not a URL of https or http.")
-        if item["rotate"]:
-            if not item["store"]:
-                raise InputError(f"{here}.rotate: give store, too: a new token has to be kept somewhere.")
-            if not seconds(item["rotate"]["after"], f"{here}.rotate.after"):
-                raise InputError(f"{here}.rotate.after must be more than 0.")
 
 
-def plan(
-    items: list[Item], have: Organization, purge: bool, stored: Stored, host: str, now: float
-) -> tuple[list[Change], list[str]]:
+def permissions(items: list[Item] | None) -> dict[str, list[Item]]:
+    """What robots say of their permissions: entries as repositories have them, by repository."""
+    found: dict[str, list[Item]] = {}
+    for item in present(items):
+        for entry in item["permissions"] or []:
+            who = {"user": None, "team": None, "robot": item["name"]}
+            found.setdefault(entry["repository"], []).append({**entry, **who})
+    return found
+
+
+def plan(items: list[Item], have: Organization, purge: bool, keeping: stores.Keeping) -> tuple[list[Change], list[str]]:
     """The robots as they shall be, their tokens where they shall be; and warnings."""
     steps: list[Change] = []
     warnings: list[str] = []
@@ -118,13 +96,13 @@ def plan(
             )
         if item["federation"] is not None:
             steps += _federation(item, there, path, have.name)
-        steps += _tokens(item, there, have.name, stored, host, now)
+        steps += _tokens(item, there, have.name, keeping)
     gone = {item["name"] for item in absent(items)}
     if purge:
         gone |= have.robots.keys() - {item["name"] for item in items}
     for name in sorted(gone & have.robots.keys()):
         call = Call("DELETE", organization_path(have.name, "robots", name))
-        steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE, call))
+        steps.append(change("Robot", have.name, name, shown(name, have.robots[name]), None, calls.DELETE_ROBOT, call))
     return steps, warnings
 
 
@@ -149,18 +127,24 @@ def _create(name: str, organization: str, call: Call) -> Change:
     return change("Robot", organization, name, None, after, calls.TEAM_AND_ROBOT, call)
 
 
-def _tokens(item: Item, there: Robot | None, organization: str, stored: Stored, host: str, now: float) -> list[Change]:
+def _tokens(item: Item, there: Robot | None, organization: str, keeping: stores.Keeping) -> list[Change]:
     steps: list[Change] = []
     account = f"{organization}+{item['name']}"
-    wanted = places(item)
+    wanted = stores.places(item)
     if wanted and there and not there.token:
         raise RegistryError(
             f"Quay does not show the token of robot {account}: it shows it to administrators of organization {organization} only. Connect"
             " as one of them, or leave store out."
         )
-    kept = next((content for place in wanted if (content := stored.get(place))), None) or {}
+    found = [content for place in wanted if (content := keeping.stored.get(place))]
+    # a run that was killed may have left the new token in one place and the old one in the other
+    kept = next(
+        (content for content in found if there and content.get("password") == there.token), found[0] if found else {}
+    )
     issued = _issued(there, kept)
-    renew = bool(there and item["rotate"]) and now - issued >= seconds((item["rotate"] or {})["after"], "rotate.after")
+    renew = bool(there and item["rotate"]) and keeping.now - issued >= seconds(
+        (item["rotate"] or {})["after"], "rotate.after"
+    )
     if renew and there:
         call = Call("POST", organization_path(organization, "robots", item["name"]) + "/regenerate")
         before = {"name": item["name"], "token_issued": credentials.timestamp(int(issued))}
@@ -168,16 +152,14 @@ def _tokens(item: Item, there: Robot | None, organization: str, stored: Stored, 
             change("RobotToken", organization, item["name"], before, {"name": item["name"]}, calls.TEAM_AND_ROBOT, call)
         )
     fresh = there is None or renew or (bool(kept) and kept.get("password") != there.token)
-    since = credentials.timestamp(int(now if fresh else issued))
+    since = credentials.timestamp(int(keeping.now if fresh else issued))
     for place in wanted:
-        content = stored.get(place) or {}
-        right = {"host": host, "username": account, "password": there.token if there else ""}
+        content = keeping.stored.get(place) or {}
+        right = {"host": keeping.host, "username": account, "password": there.token if there else ""}
         if there is None or renew or any(content.get(key) != text for key, text in right.items()):
-            kind, namespace, name = place
-            old = {"robot": account, "token": HIDDEN} if content else None
-            new = {"robot": account, "token": HIDDEN_NEW}
-            step = change(kind, namespace, name, old, new, calls.REPOSITORY_AND_MEMBER)
-            steps.append(dataclasses.replace(step, request=Store(place, account, since, right["password"])))
+            keep = {**right, "token_issued": since}
+            stage = calls.REPOSITORY_AND_MEMBER
+            steps.append(stores.keep(place, account, {"robot": account}, keep, bool(content), stage))
     return steps
 
 
@@ -194,15 +176,11 @@ def _issued(there: Robot | None, kept: Mapping[str, str]) -> float:
         return 0.0
 
 
-def content(store: Store, token: str, host: str) -> dict[str, str]:
-    """What a place holds; the keys are those that the credential source ``secret`` reads."""
-    return {"host": host, "username": store.robot, "password": token, "token_issued": store.issued}
-
-
-def made(changes: Change, answer: Any, tokens: dict[str, str]) -> None:
-    """Remember the token that a change made."""
+def made(changes: Change, answer: Any) -> tuple[str, dict[str, str]] | None:
+    """The robot and the token that a change made."""
     if changes.kind in ("Robot", "RobotToken") and isinstance(answer, dict) and answer.get("token"):
-        tokens[answer["name"]] = answer["token"]
+        return answer["name"], {"password": answer["token"]}
+    return None
 
 
 def shown(name: str, robot: Robot) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change
 from ansible_collections.quayside.registry.plugins.module_utils.quay import delegates
@@ -22,7 +22,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.quay.delegates i
 
 Answers = Mapping[str, Any]
 #: Of whom the permissions for a repository are asked for; None: of everybody.
-Whose = frozenset[Delegate] | None
+Whose: TypeAlias = "frozenset[Delegate] | None"
 
 
 class Part(Protocol):
@@ -78,6 +78,12 @@ class Team:
     synced: bool = False
     repositories: int = 0
     members: set[Delegate] = dataclasses.field(default_factory=set)
+    #: which group it is synced with; None where Quay does not say
+    group: Mapping[str, str] | None = None
+    #: who has not answered an invitation yet
+    invited: set[Delegate] = dataclasses.field(default_factory=set)
+    #: the users that addresses belong to, of whom is in it
+    accepted: dict[Delegate, Delegate] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -95,6 +101,7 @@ class Repository:
     visibility: str = "private"
     description: str = ""
     state: str = "NORMAL"
+    starred: bool = False
     permissions: dict[Delegate, str] = dataclasses.field(default_factory=dict)
     #: what Quay answers of the parts that were read, by name
     parts: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -126,6 +133,8 @@ class Organization:
     people: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)
     #: what Quay answers of the parts that were read, by name
     parts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    #: all answers by path
+    answers: Answers = dataclasses.field(default_factory=dict, repr=False)
 
 
 def _robots_path(name: str, parts: Parts) -> str:
@@ -152,7 +161,7 @@ def parse(name: str, parts: Parts, answers: Answers) -> Organization:
     details = answers.get(organization_path(name))
     if details is None:
         return Organization(name)
-    found = Organization(name, True, _email(details), details.get("tag_expiration_s") or 0)
+    found = Organization(name, True, _email(details), details.get("tag_expiration_s") or 0, answers=answers)
     for team, item in (details.get("teams") or {}).items():
         shown = item["role"], item["description"], bool(item.get("is_synced")), item["repo_count"]
         found.teams[team] = Team(*shown)
@@ -171,9 +180,8 @@ def parse(name: str, parts: Parts, answers: Answers) -> Organization:
             _join(found, user, item.get("teams") or [])
     for item in (answers.get(_repositories_path(name)) or {}).get("repositories", []):
         visibility = "public" if item["is_public"] else "private"
-        found.repositories[item["name"]] = Repository(
-            visibility, item["description"] or "", item.get("state", "NORMAL")
-        )
+        shown_ = visibility, item["description"] or "", item.get("state", "NORMAL"), item.get("is_starred", False)
+        found.repositories[item["name"]] = Repository(*shown_)
     for item in (answers.get(organization_path(name, "prototypes")) or {}).get("prototypes", []):
         delegate = _delegate(item["delegate"], name)
         if delegate:

@@ -87,12 +87,13 @@ def get(call: Call) -> web.Response:
     content = mirror["content"]
     robot = call.database.one("SELECT name FROM account WHERE id = ?", mirror["robot"]) or {}
     config = content.get("external_registry_config") or {}
+    unsigned = {key: config[key] for key in ("unsigned_images",) if key in config}
     proxy = {key: (config.get("proxy") or {}).get(key) for key in ("http_proxy", "https_proxy", "no_proxy")}
     return answers.answer({
         "is_enabled": content.get("is_enabled", True), "mirror_type": "PULL",
         "external_reference": content["external_reference"],
         "external_registry_username": content.get("external_registry_username"),
-        "external_registry_config": {"verify_tls": config.get("verify_tls", True), "proxy": proxy},
+        "external_registry_config": {"verify_tls": config.get("verify_tls", True), "proxy": proxy, **unsigned},
         "sync_interval": content["sync_interval"], "sync_start_date": content["sync_start_date"],
         "sync_expiration_date": None, "sync_retries_remaining": 3, "sync_status": mirror["status"],
         "root_rule": content["root_rule"], "robot_username": robot["name"],

@@ -1,4 +1,7 @@
-"""Organizations that mirror a namespace of another registry; their repositories are then made by the mirror alone."""
+"""Organizations that mirror a namespace of another registry; their repositories are then made by the mirror alone.
+
+Real: it takes an organization without repositories and proxy cache (not recorded).
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,15 @@ _TYPES = {
 _REQUIRED = ("external_registry_type", "external_registry_url", "external_namespace", "robot_username", "visibility",
              "sync_interval", "sync_start_date")  # fmt: skip
 _STATUSES = ("CANCEL", "FAIL", "NEVER_RUN", "SUCCESS", "SYNCING", "SYNC_NOW", "SKIP")
+
+_HINDRANCES = [
+    (
+        "repository",
+        "namespace",
+        "already contains repositories. Organization mirroring requires an empty organization.",
+    ),
+    ("proxy_cache", "organization", "has a proxy cache configuration. Remove the proxy cache configuration first."),
+]
 
 
 def _find(call: Call) -> Row | None:
@@ -83,6 +95,9 @@ def create(call: Call) -> web.Response:
     body = _body(call, _REQUIRED)
     if _find(call):
         raise call.invalid("Mirror configuration already exists for this organization")
+    for table, column, what in _HINDRANCES:
+        if call.database.one(f"SELECT {column} FROM {table} WHERE {column} = ?", organization["id"]):
+            raise call.invalid(f"Cannot create organization mirror: the organization {what}")
     robot, now = body.pop("robot_username"), call.quay.now()
     call.database.insert(
         "organization_mirror", organization=organization["id"], robot=robot, created=now, content=json.dumps(body)

@@ -224,6 +224,8 @@ class Quay:
         for robot in self.database.all(
             "SELECT id FROM account WHERE kind = 'robot' AND name LIKE ?", f"{account['name']}+%"
         ):
+            for mirrors_ in ("mirror", "organization_mirror"):
+                self.database.delete(mirrors_, "robot", robot["id"])
             self.database.delete("account", "id", robot["id"])
         self.database.delete("account", "id", account["id"])
 

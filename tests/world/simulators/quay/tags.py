@@ -1,7 +1,8 @@
 """Tags of repositories and the labels of what they point at.
 
 Real: a tag that was moved or deleted stays in the list with its end, until the time machine forgets it; an end in the future is
-an expiration. What is pushed comes from the registry, or from ``Quay.push``.
+an expiration. What is pushed comes from the registry, or from ``Quay.push``. Labels that came with an image stay, and a tag
+that ends is not made immutable, unless FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE is on (not recorded).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 routes = Routes()
 _PATH = "/api/v1/repository/{repository}"
 _TAG = f"{_PATH}/tag/{{tag}}"
-_LABELS = f"{_PATH}/manifest/{{manifestref}}/labels"
+_MANIFEST = f"{_PATH}/manifest/{{manifestref}}"
+_LABELS = f"{_MANIFEST}/labels"
 _RESERVED = ("com.docker.", "io.docker.", "org.dockerproject.", "io.quay.", "quay.")
 _BAD = "The browser (or proxy) sent a request that this server could not understand."
 
@@ -77,6 +79,15 @@ def _manifest(call: Call, repository: Row, digest: Any) -> Row:
     return {**found, "parsed": json.loads(found["content"])}
 
 
+def _alive_manifest(call: Call, repository: Row) -> Row:
+    """What tags of now point at, or at a list with it."""
+    found = _manifest(call, repository, call.parameters["manifestref"])
+    for row in alive(call.quay, repository).values():
+        if found["digest"] in (row["digest"], *_manifest(call, repository, row["digest"])["content"].split('"')):
+            return found
+    raise call.not_found()
+
+
 def _tag(call: Call, repository: Row) -> Row:
     found = alive(call.quay, repository).get(call.parameters["tag"])
     if found is None:
@@ -92,7 +103,8 @@ def layers_size(manifest: Row) -> int:
 def _view(call: Call, repository: Row, item: Row) -> Row:
     manifest = _manifest(call, repository, item["digest"])["parsed"]
     shown = {
-        "name": item["name"], "reversion": bool(item["reversion"]), "immutable": bool(item["immutable"]),
+        "name": item["name"], "reversion": bool(item["reversion"]),
+        **({"immutable": bool(item["immutable"])} if call.quay.feature("IMMUTABLE_TAGS") else {}),
         "start_ts": int(item["begins"]), "manifest_digest": item["digest"], "is_manifest_list": "manifests" in manifest,
         "size": layers_size(manifest), "last_modified": formatdate(item["begins"]),
     }  # fmt: skip
@@ -134,6 +146,8 @@ def change(call: Call) -> web.Response:
     body = call.json({"manifest_digest": "string", "expiration": "number", "immutable": "boolean"})
     if body.get("immutable") is not None:
         call.allow(body["immutable"] or call.full_access or call.quay.may(call.user, repository, "admin"))
+        if body["immutable"] and found and found["ends"] and not call.quay.feature("IMMUTABLE_TAGS_CAN_EXPIRE"):
+            raise answers.message(400, f"Cannot make tag '{name}' immutable: it has expiration set")
         call.database.update("tag", "id", _tag(call, repository)["id"], immutable=int(body["immutable"]))
         found = alive(call.quay, repository).get(name)
     if found and found["immutable"] and ("expiration" in body or "manifest_digest" in body):
@@ -170,6 +184,17 @@ def restore(call: Call) -> web.Response:
     return answers.answer({})
 
 
+@routes("GET", _MANIFEST, "getRepoManifest")
+def manifest(call: Call) -> web.Response:
+    """Without what Quay tells of the layers."""
+    found = _alive_manifest(call, _require(call, "read"))
+    parsed = found["parsed"]
+    return answers.answer({
+        "digest": found["digest"], "is_manifest_list": "manifests" in parsed, "manifest_data": found["content"],
+        "config_media_type": parsed.get("config", {}).get("mediaType"), "layers": None,
+    })  # fmt: skip
+
+
 # Labels
 
 
@@ -179,7 +204,7 @@ def _label_view(item: Row) -> Row:
 
 
 def _label(call: Call, repository: Row) -> Row:
-    manifest = _manifest(call, repository, call.parameters["manifestref"])
+    manifest = _alive_manifest(call, repository)
     text = "SELECT * FROM label WHERE repository = ? AND digest = ? AND id = ?"
     found = call.database.one(text, repository["id"], manifest["digest"], call.parameters["labelid"])
     if found is None:
@@ -198,7 +223,7 @@ def add_label(quay: Quay, repository: Row, digest: str, key: str, value: str, **
 @routes("GET", _LABELS, "listManifestLabels")
 def labels(call: Call) -> web.Response:
     repository = _require(call, "read")
-    manifest = _manifest(call, repository, call.parameters["manifestref"])
+    manifest = _alive_manifest(call, repository)
     text = "SELECT * FROM label WHERE repository = ? AND digest = ? ORDER BY rowid"
     rows = call.database.all(text, repository["id"], manifest["digest"])
     part = call.query.get("filter", "")
@@ -208,7 +233,7 @@ def labels(call: Call) -> web.Response:
 @routes("POST", _LABELS, "addManifestLabel")
 def label(call: Call) -> web.Response:
     repository = _require(call, "write")
-    manifest = _manifest(call, repository, call.parameters["manifestref"])
+    manifest = _alive_manifest(call, repository)
     body = call.json({"key": "string", "value": "string"}, ("key", "value", "media_type"))
     call.one_of("media_type", body["media_type"], ["text/plain", "application/json", None])
     if body["key"].startswith(_RESERVED):
@@ -227,5 +252,8 @@ def one_label(call: Call) -> web.Response:
 
 @routes("DELETE", f"{_LABELS}/{{labelid}}", "deleteManifestLabel")
 def delete_label(call: Call) -> web.Response:
-    call.database.delete("label", "id", _label(call, _require(call, "write"))["id"])
+    found = _label(call, _require(call, "write"))
+    if found["source"] == "manifest":
+        raise answers.message(400, "Cannot delete immutable label")
+    call.database.delete("label", "id", found["id"])
     return answers.answer(None, 204)
