@@ -33,6 +33,8 @@ KINDS = {
         "Their settings as [environment variables](environment_variables.rst).",
     ),
 }
+#: A link to a file that the site has a page of.
+EXAMPLE = re.compile(r"\]\(([\w-]+/[\w-]+)\.yml\)")
 MARK = re.compile(r"<!-- not run: (.*?) -->")
 
 
@@ -107,7 +109,7 @@ def see_also(text: str, pages: dict[str, dict[str, str]]) -> str:
 
 
 def guide(text: str, pages: dict[str, dict[str, str]]) -> str:
-    text = text.replace(".yml)", ".md)") if "](inventories/" in text else text
+    text = EXAMPLE.sub(r"](\1.md)", text)
     text = MARK.sub(r'<p class="not-run">Not run by the tests: \1</p>\n', text)
     return text + see_also(text, pages)
 
@@ -115,7 +117,7 @@ def guide(text: str, pages: dict[str, dict[str, str]]) -> str:
 def index(pages: dict[str, dict[str, str]]) -> str:
     """The README, with the names in its table as links into the reference."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    text = re.sub(r"\]\(docs/(inventories/\w+)\.yml\)", r"](\1.md)", text).replace("](docs/", "](")
+    text = EXAMPLE.sub(r"](\1.md)", text.replace("](docs/", "]("))
     before, heading, rest = text.partition("## Guides")
     for kind in ("role", "callback", "inventory", "module"):
         for page in pages[kind]:
@@ -134,18 +136,20 @@ def gather() -> None:
     shutil.copy(HERE / "conf.py", SOURCES)
     shutil.copy(HERE / "style.css", SOURCES / "static")
     pages = reference()
-    shutil.copytree(ROOT / "docs" / "inventories", SOURCES / "inventories")
-    inventories = sorted(file.stem for file in (SOURCES / "inventories").glob("*.yml"))
-    for name in inventories:
-        text = f"# {name}.yml\n\n```{{literalinclude}} {name}.yml\n:language: yaml\n```\n"
-        (SOURCES / "inventories" / f"{name}.md").write_text(text, encoding="utf-8")
+    examples = sorted((ROOT / "docs").glob("*/*.yml"))
+    for file in examples:
+        folder = SOURCES / file.parent.name
+        folder.mkdir(exist_ok=True)
+        shutil.copy(file, folder)
+        text = f"# {file.name}\n\n```{{literalinclude}} {file.name}\n:language: yaml\n```\n"
+        (folder / f"{file.stem}.md").write_text(text, encoding="utf-8")
     for file in (ROOT / "docs").glob("*.md"):
         (SOURCES / file.name).write_text(guide(file.read_text(encoding="utf-8"), pages), encoding="utf-8")
     for page, (title, kinds, about) in KINDS.items():
         known = {name: line for kind in kinds for name, line in pages[kind].items()}
         (SOURCES / "reference" / f"{page}.md").write_text(listing(title, about, known), encoding="utf-8")
     contents = "".join(toctree(caption, names) for caption, names in guides().items())
-    contents += toctree("Inventories", {f"inventories/{name}": f"{name}.yml" for name in inventories})
+    contents += toctree("Examples", {f"{file.parent.name}/{file.stem}": file.name for file in examples})
     contents += toctree("Reference", {f"reference/{page}": title for page, (title, *_rest) in KINDS.items()})
     (SOURCES / "index.md").write_text(f"{index(pages)}\n{contents}", encoding="utf-8")
 
@@ -160,8 +164,8 @@ class Page(HTMLParser):
         self.loaded: list[str] = []
         self.feed(file.read_text(encoding="utf-8"))
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        known = {name: value or "" for name, value in attributes}
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = {name: value or "" for name, value in attrs}
         self.anchors |= {known[name] for name in ("id", "name") if name in known}
         if tag == "a" and "href" in known:
             self.links.append(known["href"])
