@@ -28,7 +28,7 @@ bench: setup ## side by side with what people use otherwise; writes build/bench.
 	@$(PY) -m world exec -- $(PY) -m bench
 
 CLUSTERS ?= 3
-fleet: setup ## as many worlds at once as CLUSTERS says (0.7 GB each), and some that do not work
+fleet: setup ## as many worlds at once as CLUSTERS says (0.4 GB each), and some that do not work
 	@$(PY) -m world exec -- $(PY) -m bench.fleet $(CLUSTERS)
 
 sweep: setup ## Quay from nothing, killed after each of its writes in turn
