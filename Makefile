@@ -6,13 +6,14 @@ BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 export PYTHONPATH := tests
 
-.PHONY: help demo test lint bench sweep matrix world world-shell world-down clean setup
+.PHONY: help demo test lint docs bench fleet sweep matrix world world-shell world-down clean setup
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: setup ## the main job in the embedded world: expose, trust, build, push, twice
+demo: setup ## the main job in the embedded world: expose, trust, build, push, twice; and a page about it
 	@$(PY) -m world exec -- $(PY) tests/demo.py
+	@$(PY) tests/demo.py show
 
 test: setup ## every test; ends with one line of counts
 	@$(PY) tests/run.py
@@ -20,8 +21,15 @@ test: setup ## every test; ends with one line of counts
 lint: $(VENV)/.ready ## formatters, linters, types, ansible-test sanity
 	@$(PY) -m pytest tests/quality
 
+docs: $(VENV)/.ready ## the guides and a reference of everything as a site, in build/docs
+	@$(PY) docs/site/build.py
+
 bench: setup ## side by side with what people use otherwise; writes build/bench.json
 	@$(PY) -m world exec -- $(PY) -m bench
+
+CLUSTERS ?= 3
+fleet: setup ## as many worlds at once as CLUSTERS says (0.4 GB each), and some that do not work
+	@$(PY) -m world exec -- $(PY) -m bench.fleet $(CLUSTERS)
 
 sweep: setup ## Quay from nothing, killed after each of its writes in turn
 	@QUAYSIDE_SWEEP=1 $(PY) -m world exec -- $(PY) -m pytest tests/integration/test_quay_journey.py -k killed

@@ -61,10 +61,13 @@ def matrix(session: nox.Session, core: str) -> None:
         "ansible-lint",
         "antsibull-changelog",
         "antsibull-docs",
+        "furo",
         "mypy",
+        "myst-parser",
         "nox",
         "ruff",
         "selenium",
+        "sphinx-copybutton",
     }
     wanted = [f"ansible=={package}.*", *[name for name in requirements if name not in left_out]]
     if core == "2.16":

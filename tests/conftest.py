@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,22 +13,16 @@ if TYPE_CHECKING:
     from world.external import ExternalRegistry
     from world.world import World
 
-ROOT = Path(__file__).resolve().parent.parent
-COLLECTIONS = ROOT / "build" / "collections"
-
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def _install_collection_loader() -> None:
-    link = COLLECTIONS / "ansible_collections" / "quayside" / "registry"
-    if not link.is_symlink():
-        link.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):  # tests in another process made it meanwhile
-            link.symlink_to("../../../..", target_is_directory=True)
     from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
+    from staging import link
+
     installed = [path for path in sys.path if (Path(path) / "ansible_collections").is_dir()]
-    _AnsibleCollectionFinder(paths=[str(COLLECTIONS), *installed])._install()
+    _AnsibleCollectionFinder(paths=[str(link()), *installed])._install()
 
 
 _install_collection_loader()

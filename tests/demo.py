@@ -1,10 +1,13 @@
-"""The main job, in the embedded world: expose, trust, build, push. From an untouched cluster, twice, with real clients."""
+"""The main job, in the embedded world: expose, trust, build, push. From an untouched cluster, twice, with real clients; and the
+page about it, which `demo.py show` opens: outside of the world's sandbox, where there is a display.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,10 +15,12 @@ import time
 from pathlib import Path
 
 from playbooks import environment, run_playbook
+from staging import ROOT
 from world.existing import ExistingCluster, wanted
 from world.images import tiny_image
 from world.world import World
 
+PAGE = ROOT / "build" / "registry-report" / "index.html"
 BOLD, GREEN, RED, DIM, PLAIN = (
     ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
 )
@@ -101,6 +106,11 @@ def main() -> None:
             refused=refused,
         )
 
+        shutil.rmtree(PAGE.parent, ignore_errors=True)
+        report = run_playbook("quayside.registry.report", env, "-e", f"report_directory={PAGE.parent}")
+        if report.failures:
+            sys.exit(f"{RED}report.yml: {'; '.join(report.failures)}{PLAIN}")
+
     say(f"Done in {time.monotonic() - started:.0f} s")
     print(
         f"""  site.yml changed {first.changed} things, and the second time nothing.
@@ -115,5 +125,22 @@ def main() -> None:
     )
 
 
+def opener() -> str | None:
+    """The program that shows a page, where somebody watches and there is a display."""
+    if "CI" in os.environ or not sys.stdout.isatty():
+        return None
+    if sys.platform == "darwin":
+        return "open"
+    return shutil.which("xdg-open") if {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ) else None
+
+
+def show() -> None:
+    print(f"\n  Who may push and pull, and when which certificate ends, on one page:\n    {PAGE.as_uri()}")
+    if program := opener():
+        subprocess.run([program, PAGE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    else:
+        print("  Open it in a browser; it is one file, and can be copied anywhere.")
+
+
 if __name__ == "__main__":
-    main()
+    show() if sys.argv[1:] == ["show"] else main()

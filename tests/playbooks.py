@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from staging import ROOT
+from staging import ROOT, link
 
 INVENTORY = ROOT / "docs" / "inventories" / "one_cluster.yml"
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -22,7 +22,7 @@ def environment(kubeconfig: Path, home: Path) -> dict[str, str]:
     """What a person has set: the checkout as an installed collection, a kubeconfig, a home folder of one's own."""
     return {
         **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
+        "ANSIBLE_COLLECTIONS_PATH": str(link()),
         "ANSIBLE_HOME": str(home / ".ansible"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",

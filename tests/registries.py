@@ -218,10 +218,13 @@ def _json(
 
 
 @contextlib.contextmanager
-def delayed(host: str, seconds: float, folder: Path) -> Iterator[str]:
-    """Another HOST:PORT of the registry, behind a line on which every round trip takes so long (connecting, too)."""
+def delayed(host: str, seconds: float, folder: Path, rate: float = 0) -> Iterator[str]:
+    """Another HOST:PORT of the registry, behind a line on which every round trip takes so long (connecting, too).
+
+    Answers come at `rate` bytes a second, or as fast as they can.
+    """
     port = free_port()
-    argv = [sys.executable, str(Path(__file__).with_name("delay_proxy.py")), str(port), host, str(seconds)]
+    argv = [sys.executable, str(Path(__file__).with_name("delay_proxy.py")), str(port), host, str(seconds), str(rate)]
     process = Process("delay", argv, folder / f"delay-{port}.log")
     process.start()
     try:

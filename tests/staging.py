@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,6 +11,17 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+COLLECTIONS = ROOT / "build" / "collections"
+
+
+def link() -> Path:
+    """The checkout as an installed collection, by a symbolic link; the folder to look for collections in."""
+    place = COLLECTIONS / "ansible_collections" / "quayside" / "registry"
+    if not place.is_symlink():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # another process made it meanwhile
+            place.symlink_to("../../../..", target_is_directory=True)
+    return COLLECTIONS
 
 
 def stage(directory: Path, site_packages: Path | None = None) -> Path:

@@ -130,7 +130,10 @@ class CallbackModule(CallbackBase):
                 self._write(f"progress: {self._text(step)} ({now - step['since']:.0f} s)\n")
 
     def _text(self, step: dict[str, Any]) -> str:
-        count = f" ({step['done']} of {step['total']})" if step["total"] else ""
+        counts = [f"{step['done']} of {step['total']}"] if step["total"] else []
+        if step["moved"][1]:
+            counts.append(_bytes(*step["moved"]))
+        count = f" ({', '.join(counts)})" if counts else ""
         return " ".join(f"{step['place']}: {step['what']}{count}".split())
 
     def _write(self, text: str) -> None:
@@ -156,3 +159,10 @@ class CallbackModule(CallbackBase):
             f"Interrupted{doing}.\nWhat was done stays done. Run the same command again, and it goes on from there; with"
             " --check --diff it shows what is left.\n"
         )
+
+
+def _bytes(done: int, total: int) -> str:
+    """Both in the unit that suits the total."""
+    power = min(4, max(0, len(str(total)) - 1) // 3)
+    unit = ("B", "kB", "MB", "GB", "TB")[power]
+    return f"{done / 1000**power:.{power and 1}f} of {total / 1000**power:.{power and 1}f} {unit}"

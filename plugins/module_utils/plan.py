@@ -22,6 +22,9 @@ from ansible_collections.quayside.registry.plugins.module_utils.errors import Co
 #: Concurrent writes. Enough to hide the round trips, few enough for an API server's default priority level.
 WORKERS = 16
 
+#: Seconds between two looks at the bytes that have been moved.
+_LOOK = 0.5
+
 #: How often a plan is made anew because somebody else wrote at the same time.
 ATTEMPTS = 8
 
@@ -61,13 +64,15 @@ class Plan:
     """The changes, and what the module returns beside them as far as the plan can know.
 
     `prepare` fetches what the changes need before the first of them is written, such as a new token, and completes the plan
-    with it. It is not called in check mode, and must not alter what is going to be changed.
+    with it. It is not called in check mode, and must not alter what is going to be changed. `moved` tells whoever watches how
+    many bytes have been moved, and of how many.
     """
 
     changes: list[Change] = dataclasses.field(default_factory=list)
     result: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
     prepare: Callable[[], None] | None = None
+    moved: Callable[[], tuple[int, int]] | None = None
 
 
 def hide(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[Any, Any]:
@@ -97,7 +102,11 @@ def diff(changes: Sequence[Change]) -> list[dict[str, str]]:
 
 
 def apply(
-    changes: Sequence[Change], write: Callable[[Change], Any], done: list[Change], workers: int = WORKERS
+    changes: Sequence[Change],
+    write: Callable[[Change], Any],
+    done: list[Change],
+    workers: int = WORKERS,
+    moved: Callable[[], tuple[int, int]] | None = None,
 ) -> None:
     """Write the changes, stage by stage, and append each to `done` as soon as it is written.
 
@@ -105,13 +114,17 @@ def apply(
     happened, because the caller can repair it.
     """
     for stage in sorted({change.stage for change in changes}):
-        failures = _apply_stage([change for change in changes if change.stage == stage], write, done, workers)
+        failures = _apply_stage([change for change in changes if change.stage == stage], write, done, workers, moved)
         if failures:
             raise min(failures, key=lambda failure: isinstance(failure, Conflict))
 
 
 def _apply_stage(
-    changes: Sequence[Change], write: Callable[[Change], Any], done: list[Change], workers: int
+    changes: Sequence[Change],
+    write: Callable[[Change], Any],
+    done: list[Change],
+    workers: int,
+    moved: Callable[[], tuple[int, int]] | None,
 ) -> list[BaseException]:
     failures: list[BaseException] = []
     finished_count = 0
@@ -125,8 +138,10 @@ def _apply_stage(
             while waiting and not failures and len(running) < workers:
                 change = waiting.pop()
                 running[pool.submit(write, change)] = change
-            step.update(str(next(reversed(running.values()))), finished_count, len(changes))
-            finished: set[Future[Any]] = wait(running, return_when=FIRST_COMPLETED).done
+            so_far = moved() if moved else (0, 0)
+            step.update(str(next(reversed(running.values()))), finished_count, len(changes), so_far)
+            pause = _LOOK if moved else None
+            finished: set[Future[Any]] = wait(running, pause, FIRST_COMPLETED).done
             for future in finished:
                 change = running.pop(future)
                 finished_count += 1
@@ -169,7 +184,7 @@ def converge(
         if check_mode:
             return Outcome(plan.changes, plan)
         try:
-            apply(plan.changes, write, done, workers)
+            apply(plan.changes, write, done, workers, plan.moved)
             return Outcome(done, plan)
         except Conflict as conflict:
             if attempt == ATTEMPTS:

@@ -22,6 +22,11 @@ LISTENER = "QUAYSIDE_PROGRESS"
 _numbers = itertools.count(1)
 
 
+def is_watched() -> bool:
+    """Whether somebody listens: what is only for show need not be found out otherwise."""
+    return LISTENER in os.environ
+
+
 class Step:
     """Something that takes a while. Reports are lost rather than waited for."""
 
@@ -34,9 +39,12 @@ class Step:
     def is_watched(self) -> bool:
         return bool(self._listener)
 
-    def update(self, what: str, done: int = 0, total: int = 0) -> None:
-        """``what`` is under way, of which ``done`` of ``total`` are finished (0: it is not known how many there are)."""
-        self._send({"what": what, "done": done, "total": total})
+    def update(self, what: str, done: int = 0, total: int = 0, moved: tuple[int, int] = (0, 0)) -> None:
+        """``what`` is under way, of which ``done`` of ``total`` are finished (0: it is not known how many there are).
+
+        ``moved``: bytes so far, and of how many.
+        """
+        self._send({"what": what, "done": done, "total": total, "moved": moved})
 
     def end(self) -> None:
         self._send({"end": True})

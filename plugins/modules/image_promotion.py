@@ -223,6 +223,7 @@ changes:
     - {action: create, kind: Image, namespace: "", name: "prod.example.com/demo/app:1.4.1"}
 """
 
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,8 @@ def promotion(module: AnsibleModule, files: Files, folder: Path) -> Promotion:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    # a job that is cancelled puts the credentials away, as one does that Ctrl-C interrupts
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = Files(module)
     # of this user alone (0700); holds credentials while something is copied
     with tempfile.TemporaryDirectory(prefix="promotion-", dir=module.tmpdir) as folder:

@@ -8,12 +8,14 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.quayside.registry.plugins.callback import progress as callback
 from ansible_collections.quayside.registry.plugins.module_utils import plan, progress
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import readiness
 from playbooks import ANSIBLE_PLAYBOOK, environment
@@ -144,7 +146,39 @@ def test_changes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress.Step, "update", lambda _self, *what: seen.append(what))
     changes = [plan.Change("create", "Image", f"app:{number}") for number in range(3)]
     plan.apply(changes, lambda change: None, [], workers=1)
-    assert seen == [(f"create Image app:{number}", number, 3) for number in range(3)]
+    assert seen == [(f"create Image app:{number}", number, 3, (0, 0)) for number in range(3)]
+
+
+def test_bytes_that_are_moved_are_shown_while_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(progress.Step, "update", lambda _self, _what, _done, _total, moved: seen.append(moved))
+    monkeypatch.setattr(plan, "_LOOK", 0.01)
+    steps = iter(range(100))
+    enough = threading.Event()
+
+    def moved() -> tuple[int, int]:
+        number = next(steps)
+        if number == 3:
+            enough.set()
+        return number, 100
+
+    plan.apply([plan.Change("create", "Image", "app")], lambda change: enough.wait(30), [], moved=moved)
+    assert seen[:4] == [(0, 100), (1, 100), (2, 100), (3, 100)]
+
+
+@pytest.mark.parametrize(
+    ("moved", "text"),
+    [
+        ((0, 0), "here: copying (1 of 3)"),
+        ((0, 999), "here: copying (1 of 3, 0 of 999 B)"),
+        ((250_000, 2_000_000), "here: copying (1 of 3, 0.2 of 2.0 MB)"),
+        ((3_140_000_000, 8_400_000_000), "here: copying (1 of 3, 3.1 of 8.4 GB)"),
+        ((1, 5 * 10**16), "here: copying (1 of 3, 0.0 of 50000.0 TB)"),
+    ],
+)
+def test_how_much_of_how_much(moved: tuple[int, int], text: str) -> None:
+    step = {"place": "here", "what": "copying", "done": 1, "total": 3, "moved": moved}
+    assert callback.CallbackModule()._text(step) == text
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ansible_collections.quayside.registry.plugins.module_utils import progress
 from ansible_collections.quayside.registry.plugins.module_utils.errors import Conflict, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils.oci.auth import Credential
 from ansible_collections.quayside.registry.plugins.module_utils.oci.client import Manifest, Missing, Refused, Registry
@@ -29,7 +30,11 @@ from ansible_collections.quayside.registry.plugins.module_utils.oci.promotion_en
     Source,
     distinct,
 )
-from ansible_collections.quayside.registry.plugins.module_utils.oci.reference import Reference, api_host
+from ansible_collections.quayside.registry.plugins.module_utils.oci.reference import (
+    Reference,
+    api_host,
+    is_docker_hub,
+)
 from ansible_collections.quayside.registry.plugins.module_utils.oci.skopeo import Skopeo
 from ansible_collections.quayside.registry.plugins.module_utils.oci.transport import CERTS_DIRS, Transport
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan
@@ -102,6 +107,8 @@ class Promotion:
             Reference, dict[str, Any]
         ] = {}  # what the result says of what was copied in earlier plans, too
         self._results: dict[Reference, dict[str, Any]] = {}  # as the plan foretells them
+        self._sizes: dict[Reference, int] = {}  # what is to be copied, in bytes; only where somebody watches
+        self._processes: dict[Reference, int] = {}  # skopeo's
         self._skopeo: Skopeo | None = None
         self._lock = threading.Lock()
         self._open = contextlib.ExitStack()
@@ -219,6 +226,8 @@ class Promotion:
         if plan.changes:
             self._check_allowance([change.request.copy.source for change in plan.changes])
             self._program()
+            if progress.is_watched():
+                plan.prepare = lambda: self._measure(plan)
         plan.result["images"] = list(self._results.values())
         plan.warnings = [
             f"{image} cannot be seen with the right to pull and is taken for absent." for image in state.unseen
@@ -247,6 +256,35 @@ class Promotion:
             "bytes": None,
             **self._copied.get(copy.destination, {}),
         }
+
+    def _measure(self, plan: Plan) -> None:
+        """How much there is to copy, where that is known of each image."""
+
+        def size(task: _Task) -> int | None:
+            source = task.copy.source
+            # the Docker Hub counts a look at a manifest as a pull
+            if isinstance(source, LocalImage) or is_docker_hub(source.host):
+                return None
+            registry = self._registry(source)
+            try:
+                manifest = registry.manifest(source.repository, task.identity)
+                return _bytes(registry, source.repository, manifest) if manifest else None
+            except RegistryError:
+                return None  # it was only for show
+
+        sizes = _concurrently(size, [change.request for change in plan.changes])
+        self._sizes = {task.copy.destination: size for task, size in sizes.items() if size is not None}
+        if len(self._sizes) == len(sizes):
+            plan.moved = self._moved
+
+    def _moved(self) -> tuple[int, int]:
+        so_far = 0
+        for destination, size in self._sizes.items():
+            if destination in self._copied:
+                so_far += size
+            elif destination in self._processes:
+                so_far += min(size, _bytes_read(self._processes[destination], size))
+        return so_far, sum(self._sizes.values())
 
     # Copying
 
@@ -282,7 +320,12 @@ class Promotion:
             host, source = copy.source.host, f"docker://{copy.source.name}@{identity}"
         try:
             self._prepared().copy(
-                source, host, f"docker://{copy.destination}", copy.destination.host, all_images=not copy.by_id
+                source,
+                host,
+                f"docker://{copy.destination}",
+                copy.destination.host,
+                all_images=not copy.by_id,
+                started=lambda pid: self._processes.update({copy.destination: pid}),
             )
         except RegistryError as error:
             raise RegistryError(
@@ -343,6 +386,17 @@ def _bytes(registry: Registry, repository: str, manifest: Manifest) -> int | Non
             return None
         blobs.update(_blobs(_content(found)))
     return sum({**blobs, **_blobs(content)}.values())
+
+
+def _bytes_read(pid: int, size: int) -> int:
+    """What a process has read from files and connections, which is known on Linux; all of it, if it has ended."""
+    try:
+        counters = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines())
+        return int(counters["rchar"])
+    except FileNotFoundError:
+        return size if Path("/proc/self/io").exists() else 0
+    except OSError:
+        return 0
 
 
 def _blobs(content: Mapping[str, Any]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ansible_collections.quayside.registry.plugins.module_utils.errors import RegistryError
@@ -52,8 +52,18 @@ class Skopeo:
         for host, directory in self._cert_dirs.items():
             _collect(directory, ca_certs[host], certificates_folder(host, certs_dirs))
 
-    def copy(self, source: str, source_host: str, destination: str, destination_host: str, all_images: bool) -> None:
+    def copy(
+        self,
+        source: str,
+        source_host: str,
+        destination: str,
+        destination_host: str,
+        all_images: bool,
+        started: Callable[[int], None],
+    ) -> None:
         """Copy an image, named as skopeo does (``docker://…``). Raises RegistryError with skopeo's last words.
+
+        ``started`` is told the process.
 
         Signatures are not copied along: most registries do not take them, and then nothing would be copied at all.
         """
@@ -70,11 +80,17 @@ class Skopeo:
             if host in self._cert_dirs:
                 command.append(f"--{side}-cert-dir={self._cert_dirs[host]}")
         # several at a time: AnsibleModule.run_command is not made for threads
-        run = subprocess.run(  # pylint: disable=ansible-bad-function
-            [*command, source, destination], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if run.returncode != 0:
-            raise RegistryError(_last_words(run.stderr) or f"skopeo ended with status {run.returncode}")
+        with subprocess.Popen(  # pylint: disable=ansible-bad-function
+            [*command, source, destination],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            started(process.pid)
+            errors = process.communicate()[1]
+        if process.returncode != 0:
+            raise RegistryError(_last_words(errors) or f"skopeo ended with status {process.returncode}")
 
 
 def _collect(directory: Path, ca_cert: str, folder: Path | None) -> None:
