@@ -52,7 +52,7 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.quayside.registry.plugins.module_utils.progress import LISTENER
+from ansible_collections.quayside.registry.plugins.module_utils.progress import LISTENER, how_far
 
 #: Seconds between two looks at the time.
 _TICK = 0.25
@@ -110,14 +110,14 @@ class CallbackModule(CallbackBase):
         now = time.monotonic()
         known = self._steps.pop(message["id"], {"since": now, "shown": now})
         self._steps[message["id"]] = {**known, **message}  # the newest is the last
-        self._doing = self._text(message)
+        self._doing = how_far(message)
 
     def _show(self, now: float) -> None:
         if self._live:
             if self._steps:
                 *others, step = self._steps.values()
                 more = f" (and {len(others)} more)" if others else ""
-                text = f"{now - step['since']:4.0f} s  {self._text(step)}{more}"
+                text = f"{now - step['since']:4.0f} s  {how_far(step)}{more}"
                 self._write("\r\033[K" + text[: shutil.get_terminal_size().columns - 1] + "\r")
                 self._line = True
             elif self._line:
@@ -127,14 +127,7 @@ class CallbackModule(CallbackBase):
         for step in self._steps.values():
             if now - step["shown"] >= self._interval:
                 step["shown"] = now
-                self._write(f"progress: {self._text(step)} ({now - step['since']:.0f} s)\n")
-
-    def _text(self, step: dict[str, Any]) -> str:
-        counts = [f"{step['done']} of {step['total']}"] if step["total"] else []
-        if step["moved"][1]:
-            counts.append(_bytes(*step["moved"]))
-        count = f" ({', '.join(counts)})" if counts else ""
-        return " ".join(f"{step['place']}: {step['what']}{count}".split())
+                self._write(f"progress: {how_far(step)} ({now - step['since']:.0f} s)\n")
 
     def _write(self, text: str) -> None:
         """Past Python's buffers, whose locks a process that is forked meanwhile would never get."""
@@ -159,10 +152,3 @@ class CallbackModule(CallbackBase):
             f"Interrupted{doing}.\nWhat was done stays done. Run the same command again, and it goes on from there; with"
             " --check --diff it shows what is left.\n"
         )
-
-
-def _bytes(done: int, total: int) -> str:
-    """Both in the unit that suits the total."""
-    power = min(4, max(0, len(str(total)) - 1) // 3)
-    unit = ("B", "kB", "MB", "GB", "TB")[power]
-    return f"{done / 1000**power:.{power and 1}f} of {total / 1000**power:.{power and 1}f} {unit}"

@@ -14,7 +14,8 @@ import itertools
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 #: The environment variable with the path of the listener's datagram socket.
 LISTENER = "QUAYSIDE_PROGRESS"
@@ -73,3 +74,19 @@ def step(place: str) -> Iterator[Step]:
         current.end()
         raise
     current.end()
+
+
+def how_far(step: Mapping[str, Any]) -> str:
+    """A message of a step, for people: where, what, and how many of how many."""
+    counts = [f"{step['done']} of {step['total']}"] if step["total"] else []
+    if step["moved"][1]:
+        counts.append(_bytes(*step["moved"]))
+    count = f" ({', '.join(counts)})" if counts else ""
+    return " ".join(f"{step['place']}: {step['what']}{count}".split())
+
+
+def _bytes(done: int, total: int) -> str:
+    """Both in the unit that suits the total."""
+    power = min(4, max(0, len(str(total)) - 1) // 3)
+    unit = ("B", "kB", "MB", "GB", "TB")[power]
+    return f"{done / 1000**power:.{power and 1}f} of {total / 1000**power:.{power and 1}f} {unit}"

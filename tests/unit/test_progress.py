@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quayside.registry.plugins.callback import progress as callback
 from ansible_collections.quayside.registry.plugins.module_utils import plan, progress
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.objects import readiness
 from playbooks import ANSIBLE_PLAYBOOK, environment
@@ -178,7 +177,7 @@ def test_bytes_that_are_moved_are_shown_while_they_are(monkeypatch: pytest.Monke
 )
 def test_how_much_of_how_much(moved: tuple[int, int], text: str) -> None:
     step = {"place": "here", "what": "copying", "done": 1, "total": 3, "moved": moved}
-    assert callback.CallbackModule()._text(step) == text
+    assert progress.how_far(step) == text
 
 
 @pytest.mark.parametrize(
