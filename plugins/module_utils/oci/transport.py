@@ -250,8 +250,10 @@ class Transport:
             return "Renew the certificate, or replace the expired CA."
         if error.verify_code in (62, 64):  # host name or IP address mismatch
             return "Use a name that the certificate is for."
-        folder = certificates_folder(self.host, self._certs_dirs)
-        looked = str(folder) if folder else " or ".join(f"{directory}/{self.host}" for directory in self._certs_dirs)
+        # a folder of a moment, with what a cluster trusts, is no place to put a CA
+        lasting = [directory for directory in self._certs_dirs if directory in CERTS_DIRS] or self._certs_dirs
+        folder = certificates_folder(self.host, lasting)
+        looked = str(folder) if folder else " or ".join(f"{directory}/{self.host}" for directory in lasting)
         state = "no certificate there verifies it" if folder else "no such folder"
         return f"Trust its CA with quayside.registry.certs_d ({looked}: {state})."
 
