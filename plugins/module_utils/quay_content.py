@@ -26,6 +26,7 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     name_of,
     namespace_of,
     new,
+    texts_of,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.options import Module
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Change, Plan, converge, diff
@@ -54,10 +55,7 @@ class Places:
             if kind == "File":
                 stored[kind, namespace, name] = self._files[name].read() or {}
                 continue
-            data = (self._secrets.get((namespace, name)) or {}).get("data") or {}
-            stored[kind, namespace, name] = {
-                key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()
-            }
+            stored[kind, namespace, name] = texts_of(self._secrets.get((namespace, name), {}))
         return stored
 
     def check(self) -> None:

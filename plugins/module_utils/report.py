@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
@@ -22,11 +21,13 @@ from ansible_collections.quayside.registry.plugins.module_utils.openshift.object
     Object,
     name_of,
     namespace_of,
+    texts_of,
 )
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.registry_report import RegistryReport
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.router_ca import Finding, RouterCa
 from ansible_collections.quayside.registry.plugins.module_utils.plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils.quay import report as quay_report
+from ansible_collections.quayside.registry.plugins.module_utils.quay import stores
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import Server, connect
 
 #: What ``fail_on`` may name, in the order of the page.
@@ -54,14 +55,7 @@ QUAYS: dict[str, Any] = {
         "token": {"type": "str", "no_log": True},
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
-        "secret": {
-            "type": "dict",
-            "no_log": False,
-            "options": {
-                "name": {"type": "str", "required": True},
-                "namespace": {"type": "str", "required": True, "aliases": ["project"]},
-            },
-        },
+        "secret": stores.SECRET,
         "ca_cert": {"type": "str"},
         "validate_certs": {"type": "bool", "default": True},
     },
@@ -186,7 +180,7 @@ def _look(cluster: Cluster, place: Place) -> Look:
         except RegistryError as error:
             return dataclasses.replace(look, unread=f"Quay {place.host} was not read: {error}")
         for item in items:
-            kept = {key: _text(value) for key, value in (item.get("data") or {}).items()}
+            kept = texts_of(item)
         if not kept:
             return dataclasses.replace(
                 look, unread=f"Quay {place.host} was not read: Secret {where} with its first user does not exist."
@@ -213,10 +207,6 @@ def _certificates(cluster: Cluster, host: str) -> list[Finding]:
         return RouterCa(given).read(cluster)
     except RegistryError:
         return []
-
-
-def _text(value: str) -> str:
-    return base64.b64decode(value).decode(errors="replace")
 
 
 def _stored_token(kept: Mapping[str, str], place: Place, where: str) -> dict[str, Any]:

@@ -188,20 +188,14 @@ credentials:
 from ansible_collections.quayside.registry.plugins.module_utils.first_user import run
 from ansible_collections.quayside.registry.plugins.module_utils.openshift.earlier import EARLIER_CHANGES
 from ansible_collections.quayside.registry.plugins.module_utils.quay.client import SERVER
+from ansible_collections.quayside.registry.plugins.module_utils.quay.stores import SECRET
 
 ARGUMENT_SPEC = {
     **SERVER,
     "name": {"type": "str", "default": "quayadmin"},
     "email": {"type": "str"},
     "initial_password": {"type": "str", "no_log": True},
-    "secret": {
-        "type": "dict",
-        "no_log": False,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "namespace": {"type": "str", "required": True, "aliases": ["project"]},
-        },
-    },
+    "secret": SECRET,
     "file": {"type": "path"},
     "organization": {"type": "str", "default": "automation"},
     "application": {"type": "str", "default": "quayside.registry"},

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import dataclasses
 from collections.abc import Mapping
@@ -114,6 +115,12 @@ def namespace_of(item: Mapping[str, Any]) -> str:
 
 def labels_of(item: Mapping[str, Any]) -> dict[str, str]:
     return dict(item.get("metadata", {}).get("labels") or {})
+
+
+def texts_of(secret: Mapping[str, Any]) -> dict[str, str]:
+    """What a Secret holds; bytes that are no text are replaced."""
+    data = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()}
 
 
 def readiness(item: Mapping[str, Any] | None) -> tuple[str, int, int]:

@@ -14,21 +14,18 @@ from ansible_collections.quayside.registry.plugins.module_utils.plan import HIDD
 from ansible_collections.quayside.registry.plugins.module_utils.quay.calls import change
 from ansible_collections.quayside.registry.plugins.module_utils.quay.names import Item, seconds
 
-SPEC: dict[str, Any] = {
-    "store": {
-        "type": "dict",
-        "options": {
-            "secret": {
-                "type": "dict",
-                "no_log": False,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "namespace": {"type": "str", "required": True, "aliases": ["project"]},
-                },
-            },
-            "file": {"type": "path"},
-        },
+#: The option that names a Secret.
+SECRET: dict[str, Any] = {
+    "type": "dict",
+    "no_log": False,
+    "options": {
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str", "required": True, "aliases": ["project"]},
     },
+}
+
+SPEC: dict[str, Any] = {
+    "store": {"type": "dict", "options": {"secret": SECRET, "file": {"type": "path"}}},
     "rotate": {"type": "dict", "options": {"after": {"type": "str", "required": True}}},
 }
 
